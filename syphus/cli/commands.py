@@ -229,8 +229,12 @@ def compare(
     prompt: Annotated[list[str], typer.Option(metavar="FILE", help="Prompt file; repeat for each prompt.")],
     model: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Model; can be repeated.")] = None,
     sample: Annotated[int, typer.Option(metavar="N", help="Queries to send with each prompt and model.")] = 40,
+    show: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Print the answers to N queries, too: those whose scores differ most."),
+    ] = 0,
 ) -> None:
-    """Send the same queries with several prompts or models, and compare quality and cost."""
+    """Send the same queries with several prompts or models, and compare answers, quality and cost."""
     from syphus.cli.summary import comparison_table, resume_line
     from syphus.cold_start.compare import as_json
     from syphus.cold_start.compare import compare as compare_prompts
@@ -241,9 +245,11 @@ def compare(
     if options.json:
         print_as_json(as_json(done))
     elif done.variants:
-        print_lines(*comparison_table(done))
+        print_lines(*done.answer_lines(show), *comparison_table(done))
     if done.simulated:
         observer.say(SIMULATED_NOTICE)
+    if done.files:
+        observer.say(f"Files: {', '.join(done.files)}")
     if done.stopped_by is not None:
         observer.conclude([str(done.stopped_by), resume_line(done.stopped_by, given_command())], failed=True)
         raise typer.Exit(done.stopped_by.exit_code)

@@ -1,4 +1,8 @@
-"""Compare prompts and models: ask the same sampled queries with each, score the answers alike, and make one table."""
+"""Compare prompts and models: ask the same sampled queries with each, score the answers alike, and show both.
+
+The numbers become one table, the answers a page with those to each query beside each other. Both are made of what is in
+the ledger, so the same comparison shows them again without a request.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from syphus.answers.scoring import Scored
 from syphus.cold_start.candidates import Scorer
 from syphus.cold_start.evaluation import MIN_QUERIES, Interval, paired_bootstrap, share_interval
 from syphus.cold_start.example_selection import sample_random
+from syphus.cold_start.page import COMPARISON_FILE, ComparedVariant, most_different, write_comparison
 from syphus.cold_start.trials import TrialResult, TrialRunner
 from syphus.config.options import Options
 from syphus.config.pricing import Price
@@ -31,7 +36,7 @@ from syphus.runs.reckoning import QuoteLine, Reckoning, Speed, asked_models, exa
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.runs.token_forecast import fit
-from syphus.text import format_dollars, pluralize
+from syphus.text import format_dollars, one_line, pluralize, printable, short_path
 from syphus.types import Query, State
 
 _RESAMPLES = 1_000
@@ -74,6 +79,7 @@ class ComparisonResult(NamedTuple):
     queries: int
     seed: int
     stopped_by: SyphusError | None = None
+    files: tuple[str, ...] = ()  #: the page with the answers; none if no variant was finished
 
     @property
     def simulated(self) -> bool:
@@ -100,6 +106,16 @@ class ComparisonResult(NamedTuple):
         """Return the gains in words, by the names of the variants."""
         return [(name, _verdict(gain, self.variants[0].name, self.queries)) for name, gain in self.gains()]
 
+    def answer_lines(self, count: int) -> Iterator[str]:
+        """Yield `count` queries as lines for people, with all answers to each; those that differ most come first."""
+        for number in most_different([each.scored for each in self.variants])[:count]:
+            asked = self.variants[0].scored[number].candidate
+            yield f"=== {one_line(asked.query.id)}"
+            yield from printable(asked.user_turn).splitlines()
+            for variant in self.variants:
+                yield from _answer_lines(variant.name, variant.scored[number])
+            yield ""
+
 
 def compare(
     options: Options,
@@ -111,7 +127,8 @@ def compare(
 ) -> ComparisonResult:
     """Ask `count` sampled queries with each prompt file and each model, within the run's budget.
 
-    Raises `UsageError` if nothing could be sent, `StorageError` if the disk failed.
+    The answers are written beside each other into `compare.html` in the run's folder. Raises `UsageError` if nothing
+    could be sent, `StorageError` if the disk failed.
     """
     variants = [
         (prompt, prepare(replace(options, prompt_path=prompt, model=model or options.model), environ))
@@ -138,7 +155,21 @@ def compare(
             observer.say(line)
         finished: list[Variant] = []
         stopped_by = _ask(variants, queries, store, observer, finished.append)
-        return ComparisonResult(tuple(finished), len(queries), options.seed, stopped_by)
+        done = ComparisonResult(tuple(finished), len(queries), options.seed, stopped_by)
+        return _with_page(done, f"{options.name} {first.options.dataset_version}", store.folder)
+
+
+def _with_page(done: ComparisonResult, title: str, folder: Path) -> ComparisonResult:
+    """Write the page of what was finished."""
+    if not done.variants:
+        return done
+    variants = [ComparedVariant(each.name, f"{each.prompt}, {each.model}", each.scored) for each in done.variants]
+    lines = [f"{name}: {verdict}" for name, verdict in done.gain_lines()]
+    if done.stopped_by is not None:
+        lines.append(f"Stopped before all was compared: {one_line(str(done.stopped_by))}")
+    path = folder / COMPARISON_FILE
+    write_comparison(path, f"{title}: comparison", variants, done.rows(), lines, done.simulated)
+    return done._replace(files=(short_path(path),))
 
 
 def _sample(variants: Sequence[tuple[str, PreparedRun]], store: Store, count: int) -> list[str]:
@@ -163,7 +194,37 @@ def as_json(comparison: ComparisonResult) -> dict[str, object]:
             for each in comparison.variants
         ],
         "score_against_the_first": {name: interval_json(interval) for name, interval in comparison.gains()},
+        "answers": [
+            {
+                "query": asked.candidate.query.id,
+                "annotation": asked.candidate.query.text,
+                "variants": {each.name: _answer_json(each.scored[number]) for each in comparison.variants},
+            }
+            for number, asked in enumerate(comparison.variants[0].scored if comparison.variants else ())
+        ],
+        "files": list(comparison.files),
     }
+
+
+def _answer_json(scored: Scored) -> dict[str, object]:
+    candidate = scored.candidate
+    pairs = [{"instruction": each.instruction, "answer": each.answer} for each in candidate.pairs]
+    verdict = {"state": candidate.state.value, "reason": candidate.reason, "score": scored.total}
+    return {**verdict, "scores": dict(scored.scores), "pairs": pairs, "answer": candidate.answer}
+
+
+def _answer_lines(name: str, scored: Scored) -> Iterator[str]:
+    """Yield an answer: its verdict, and its pairs or, if it was not accepted, its raw text."""
+    candidate = scored.candidate
+    why = f": {one_line(candidate.reason)}" if candidate.reason else ""
+    yield f"--- {one_line(name)}: score {scored.total:.2f}, {candidate.state}{why}"
+    if candidate.state is not State.OK:
+        yield from (f"  | {line}" for line in printable(candidate.answer).splitlines())
+        return
+    for number, pair in enumerate(candidate.pairs, 1):
+        first, *rest = printable(f"{pair.instruction}\n{pair.answer}").splitlines()
+        yield f"{f'{number}.':<3} {first}"
+        yield from (f"    {line}" for line in rest)
 
 
 def interval_json(interval: Interval) -> dict[str, float]:

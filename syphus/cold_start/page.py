@@ -1,4 +1,4 @@
-"""The report page of a cold start: one HTML file that needs no network and no script."""
+"""The report pages of a cold start and of a comparison: HTML files that need no network and no script."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 from syphus.answers.scoring import Heuristic, Scored
 from syphus.cold_start.candidates import PINNED, TAKEN
@@ -19,25 +20,29 @@ from syphus.types import State
 
 STYLE = """
 :root { color-scheme: light dark; --bar: #4878a8; --line: #8884; --good: #2e8b5722; --bad: #c0392b22; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
+       overflow-wrap: anywhere; }
 h2 { margin: 2.5rem 0 .5rem; } h4 { margin: .3rem 0; }
 table { border-collapse: collapse; } th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); }
 th, td { text-align: left; vertical-align: top; } td small { display: block; opacity: .7; max-width: 30rem; }
-.wide { overflow-x: auto; } .verdict { padding: .8rem 1rem; border-radius: .4rem; background: var(--line); }
+.wide { overflow-x: auto; overflow-wrap: normal; } .verdict { padding: .8rem 1rem; border-radius: .4rem; background: var(--line); }
 .verdict.good { background: var(--good); } .verdict.bad { background: var(--bad); }
 details { border: 1px solid var(--line); border-radius: .4rem; padding: .3rem .8rem; margin: .4rem 0; }
 details.good { background: var(--good); } details.bad { background: var(--bad); }
-summary { cursor: pointer; overflow-wrap: anywhere; } summary i { opacity: .8; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--line); padding: .6rem; border-radius: .3rem; }
-dl { margin: .5rem 0; } dt { font-weight: 600; } dd { margin: 0 0 .5rem 1rem; } dt, dd { overflow-wrap: anywhere; }
+summary { cursor: pointer; } summary i { opacity: .8; }
+pre { white-space: pre-wrap; background: var(--line); padding: .6rem; border-radius: .3rem; }
+dl { margin: .5rem 0; } dt { font-weight: 600; } dd { margin: 0 0 .5rem; padding: 0 1rem; }
+pre, dt, dd { unicode-bidi: plaintext; text-align: start; }
 .two { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; } .two > div { min-width: 0; }
 @media (max-width: 50rem) { .two { grid-template-columns: 1fr; } }
+.all { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1.5rem; }
+.all > div { min-width: 0; }
 .state { font-weight: 600; } .bar { display: inline-block; width: 6rem; height: .7rem; background: var(--line); }
 .bar span { display: block; height: 100%; background: var(--bar); }
 """
 
 
-PAGE_FILE = "cold_start.html"
+PAGE_FILE, COMPARISON_FILE = "cold_start.html", "compare.html"
 
 
 _INTRODUCTION = """
@@ -57,10 +62,6 @@ def write_page(
     `heuristics` are all that can score answers; `under_way` says what is still going on.
     """
     parts = [
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
-        f"<title>{escape(title)}</title>\n",
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n",
         _verdict(found, under_way),
         _cost(report),
         _INTRODUCTION,
@@ -69,21 +70,103 @@ def write_page(
         _heuristics(found, heuristics),
         _side_by_side(found),
         *(_candidates(each, found) for each in found.rounds),
-        "</body>\n</html>\n",
     ]
+    _write(path, title, parts)
+
+
+class ComparedVariant(NamedTuple):
+    """A column of a comparison: a prompt with a model, and its answers to the queries, the same for all variants."""
+
+    name: str
+    origin: str  #: the prompt's file and the model
+    scored: Sequence[Scored]
+
+
+def write_comparison(
+    path: Path,
+    title: str,
+    variants: Sequence[ComparedVariant],
+    numbers: Iterable[tuple[str, Sequence[str]]],
+    lines: Iterable[str],
+    simulated: bool,
+) -> None:
+    """Write the page of a comparison, UTF-8: the numbers, and each query with all answers beside each other.
+
+    `numbers` are rows with a cell for each variant, `lines` are its verdicts. Raises `StorageError` if the disk fails.
+    """
+    queries = pluralize(len(variants[0].scored) if variants else 0, "query", "queries")
+    origins = table(["", "prompt and model"], [[each.name, each.origin] for each in variants])
+    parts = [
+        *(f'<p class="verdict">{_text(line)}</p>\n' for line in lines),
+        f"<p>{SIMULATED_NOTICE}</p>\n" if simulated else "",
+        f"<h2>Numbers</h2>\n<p>{queries} with each prompt and model; in brackets, the 95% interval.</p>\n",
+        table(["", *(each.name for each in variants)], [[name, *cells] for name, cells in numbers]),
+        origins,
+        "<h2>Answers</h2>\n<p>The queries whose scores differ most come first.</p>\n",
+        *(_compared(variants, number) for number in most_different([each.scored for each in variants])),
+    ]
+    _write(path, title, parts)
+
+
+def most_different(columns: Sequence[Sequence[Scored]]) -> list[int]:
+    """Return the numbers of all queries, from 0, those first whose scores differ most; then in their own order."""
+    rows = [[scored.total for scored in row] for row in zip(*columns, strict=True)]
+    return sorted(range(len(rows)), key=lambda number: min(rows[number]) - max(rows[number]))
+
+
+def _compared(variants: Sequence[ComparedVariant], number: int) -> str:
+    first = variants[0].scored[number]
+    scores = ", ".join(f"{_text(each.name)} {each.scored[number].total:.2f}" for each in variants)
+    answers = [(each.name, each.scored[number]) for each in variants]
+    columns = "".join(
+        f'<div><h4 dir="auto">{_text(name)}</h4>{_verdict_of(scored)}{_answer(scored)}</div>'
+        for name, scored in answers
+    )
+    return (
+        f"<details open><summary><bdi>{_text(first.candidate.query.id)}</bdi> <b>score</b> <i>{scores}</i></summary>\n"
+        f'{_annotation(first)}<div class="all">{columns}</div></details>\n'
+    )
+
+
+def _verdict_of(scored: Scored) -> str:
+    """Return the state in words, unless `_answer` shows it, and the score."""
+    candidate = scored.candidate
+    accepted = f"ok, {pluralize(len(candidate.pairs), 'pair')}, " if candidate.state is State.OK else ""
+    return f"<p>{accepted}score {scored.total:.2f}, {_text(describe_model(candidate.model))}</p>\n"
+
+
+def _write(path: Path, title: str, parts: Iterable[str]) -> None:
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
+        # Nothing in an answer may load or run anything, whatever a browser makes of it.
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n",
+        f"<title>{_text(title)}</title>\n",
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{_text(title)}</h1>\n",
+        *parts,
+        "</body>\n</html>\n",
+    )
     with replace_file(path) as file:
-        file.write("".join(parts).encode(errors="backslashreplace"))
+        file.write("".join(page).encode(errors="backslashreplace"))
+
+
+_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
+
+
+def _text(text: str) -> str:
+    """Return untrusted text as HTML. Control characters, which HTML does not allow, are shown as unknown ones."""
+    return escape(text.translate(_CONTROLS))
 
 
 def _verdict(found: SearchResult, under_way: str) -> str:
     if under_way:
-        return f'<p class="verdict">{escape(under_way)}</p>\n'
+        return f'<p class="verdict">{_text(under_way)}</p>\n'
     if found.satisfactory:
         return '<p class="verdict good">Satisfactory: a set of in-context examples was found and proven.</p>\n'
     if not found.best and not found.missing:
         return '<p class="verdict">Stopped before any set was proven.</p>\n'
-    items = [f"<li>Missing: {escape(each)}</li>" for each in found.missing]
-    items += [f"<li>To try: {escape(each)}</li>" for each in found.advice]
+    items = [f"<li>Missing: {_text(each)}</li>" for each in found.missing]
+    items += [f"<li>To try: {_text(each)}</li>" for each in found.advice]
     note = " The best set is kept." if found.best else ""
     return f'<div class="verdict bad">Not satisfactory.{note}<ul>{"".join(items)}</ul></div>\n'
 
@@ -94,14 +177,14 @@ def _cost(report: Report) -> str:
     text = f"{pluralize(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
     text += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
     notice = f" {SIMULATED_NOTICE}" if report.simulated else ""
-    return f"<p>{escape(text)}.{notice}</p>\n"
+    return f"<p>{_text(text)}.{notice}</p>\n"
 
 
 def _rounds(found: SearchResult) -> str:
     heads = ("round", "candidates", "valid", "chosen", "valid with the set", "without", "score with the set", "without",
              "gain (95% interval)", "copies", "")  # fmt: skip
     rows = [_row(each) for each in found.rounds]
-    message = f"<pre>{escape(found.rounds[-1].asked_with.system_message)}</pre>\n" if found.rounds else ""
+    message = f'<pre dir="auto">{_text(found.rounds[-1].asked_with.system_message)}</pre>\n' if found.rounds else ""
     return f"<h2>Rounds</h2>\n{table(heads, rows)}<h4>The system message</h4>\n{message}"
 
 
@@ -138,7 +221,7 @@ def _heuristics(found: SearchResult, heuristics: Sequence[Heuristic]) -> str:
         name = heuristic.name
         means = [[each.scores[name] for each in scored if name in each.scores] for _, scored in groups]
         if any(means):
-            cell = f"{escape(name)}<small>{escape(heuristic.explained)}</small>"
+            cell = f"{_text(name)}<small>{_text(heuristic.explained)}</small>"
             numbers = [f"{heuristic.weight:g}", f"{heuristic.floor:g}" if heuristic.floor else ""]
             rows.append([cell, *numbers, *(_bar(mean(each)) if each else "-" for each in means)])
     heads = ["heuristic", "weight", "floor", *(each for each, _ in groups)]
@@ -156,7 +239,7 @@ def _side_by_side(found: SearchResult) -> str:
     for scored, plain in sorted(pairs, key=lambda pair: pair[0].total - (pair[1].total if pair[1] else 0)):
         change = f"{scored.total:.2f}, without {plain.total:.2f}" if plain else f"{scored.total:.2f}"
         blocks.append(
-            f"<details><summary>{escape(scored.candidate.query.id)} <b>score {change}</b></summary>\n"
+            f"<details><summary><bdi>{_text(scored.candidate.query.id)}</bdi> <b>score {change}</b></summary>\n"
             f"{_annotation(scored)}"
             f'<div class="two"><div><h4>without examples</h4>{_answer(plain) if plain else "-"}</div>'
             f"<div><h4>with the set</h4>{_answer(scored)}</div></div></details>\n"
@@ -186,35 +269,35 @@ def _candidate_card(scored: Scored, fate: str) -> str:
 def _card(scored: Scored, label: str, in_set: bool, closed: bool = False) -> str:
     candidate = scored.candidate
     kind = "good" if in_set else "bad" if scored.barred else ""
-    head = f"{escape(candidate.query.id)} <b>score {scored.total:.2f}</b> <i>{escape(label)}</i>"
+    head = f"<bdi>{_text(candidate.query.id)}</bdi> <b>score {scored.total:.2f}</b> <i>{_text(label)}</i>"
     by = f"round {candidate.round}, {describe_model(candidate.model)}" if candidate.round else "by hand"
     return (
         f'<details class="{kind}"{"" if closed else " open"}><summary>{head}</summary>\n'
-        f"<p><small>{escape(by)}</small></p>\n{_annotation(scored)}{_answer(scored)}</details>\n"
+        f"<p><small>{_text(by)}</small></p>\n{_annotation(scored)}{_answer(scored)}</details>\n"
     )
 
 
 def _annotation(scored: Scored) -> str:
-    return f"<pre>{escape(scored.candidate.user_turn)}</pre>\n"
+    return f'<pre dir="auto">{_text(scored.candidate.user_turn)}</pre>\n'
 
 
 def _answer(scored: Scored) -> str:
     candidate = scored.candidate
     if candidate.state is State.OK:
         shown = "".join(
-            f"<dt>{escape(pair.instruction)}</dt><dd>{escape(pair.answer)}</dd>" for pair in candidate.pairs
+            f'<dt dir="auto">{_text(pair.instruction)}</dt><dd dir="auto">{_text(pair.answer)}</dd>'
+            for pair in candidate.pairs
         )
         body = f"<dl>{shown}</dl>"
     else:
-        body = (
-            f'<p class="state">{candidate.state}: {escape(candidate.reason)}</p><pre>{escape(candidate.answer)}</pre>'
-        )
+        state = f"{candidate.state}: {candidate.reason}" if candidate.reason else str(candidate.state)
+        body = f'<p class="state">{_text(state)}</p><pre dir="auto">{_text(candidate.answer)}</pre>'
     return f"{body}{_scores(scored)}"
 
 
 def _scores(scored: Scored) -> str:
     rows = [
-        [escape(name), _bar(score), escape(scored.notes.get(name, "")), "rules it out" if name in scored.barred else ""]
+        [_text(name), _bar(score), _text(scored.notes.get(name, "")), "rules it out" if name in scored.barred else ""]
         for name, score in scored.scores.items()
         if score < 1 or name in scored.notes
     ]
@@ -229,7 +312,7 @@ def _bar(share: float) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], raw: bool = False) -> str:
     """Return an HTML table; cells are text, or HTML with `raw`."""
-    render = str if raw else escape
-    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
+    render = str if raw else _text
+    head = "".join(f"<th>{_text(each)}</th>" for each in heads)
     body = "".join(f"<tr>{''.join(f'<td>{render(cell)}</td>' for cell in row)}</tr>\n" for row in rows)
     return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>\n'

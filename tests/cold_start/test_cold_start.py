@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from browser import shown
+from browser import PageTags, shown
 from cold import SMALL, SYSTEM, Cold, bare_prompt, options, said, search, stages, teachable, texts
 from harness import HERE, write_rows
 
@@ -168,29 +167,10 @@ def test_only_the_query_of_an_example_may_have_the_answer_of_the_example() -> No
     assert stage.judge_text(Query("other", "a nurse sings"), told).reason == "copies an in-context example"
 
 
-class Page(HTMLParser):
-    """The tags of a page that are open, and what it loads."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.loaded: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-        self.loaded += [f"{name}={value}" for name, value in attrs if name in ("src", "href")]
-        self.loaded += [tag] * (tag in ("script", "link", "img", "iframe"))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
 def test_the_page_is_whole_and_loads_nothing(done: tuple[Cold, int]) -> None:
     cold = done[0]
     text = (cold.folder / "cold_start.html").read_text("utf-8")
-    page = Page(text)
+    page = PageTags(text)
     assert (page.open, page.loaded) == ([], [])
     assert cold.found.best is not None
     for scored in (*cold.found.best.chosen, *cold.found.best.with_set):
@@ -204,7 +184,7 @@ def test_the_page_is_whole_and_loads_nothing(done: tuple[Cold, int]) -> None:
         "held out",
     ):
         assert word in text
-    assert "The system message</h4>\n<pre>You are told what a photo shows." in text
+    assert 'The system message</h4>\n<pre dir="auto">You are told what a photo shows.' in text
     assert "<small>The annotation supports what the answers say.</small></td><td>5</td><td>0.4</td>" in text
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from browser import PageTags, shown
 from cold import SYSTEM, options, teachable, texts
 from harness import Listener, run_rows, server
 
+from syphus.answers.scoring import Candidate, Scored
 from syphus.cli.summary import comparison_table
 from syphus.cold_start.compare import ComparisonResult, as_json, compare
+from syphus.cold_start.page import ComparedVariant, write_comparison
 from syphus.errors import BudgetError, ConfigError, RunError
 from syphus.formats.mimicit.data_yaml import add_description, read_description
 from syphus.formats.mimicit.mix import mix
 from syphus.runs.describe import DescriptionResult, describe
 from syphus.simulator import SimulatedServer
+from syphus.types import Pair, Query, State
 
 PAIRS = [("What is the sailor doing?", "He is painting a boat."), ("Where is the boat?", "It is at the harbour.")]
 
@@ -55,6 +60,72 @@ def test_the_same_queries_are_asked_and_a_better_prompt_is_distinguished_from_ch
         assert endpoint.stats.requests == 60
         assert measured(tmp_path, endpoint).rows() == done.rows()
         assert endpoint.stats.requests == 60
+
+
+def test_all_answers_are_on_a_page_beside_each_other_and_as_text_without_another_request(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        done = measured(tmp_path, endpoint)
+        page = tmp_path / done.files[0]
+        first = page.read_bytes()
+        page.unlink()
+        assert measured(tmp_path, endpoint).files == done.files
+        assert (page.name, page.read_bytes(), endpoint.stats.requests) == ("compare.html", first, 60)
+    text = first.decode()
+    tags = PageTags(text)
+    assert (tags.open, tags.loaded) == ([], [])
+    assert "bare: score" not in text  # verdicts are of the others
+    assert "taught: score +" in text
+    told: Any = as_json(done)
+    assert len(told["answers"]) == 30
+    gaps = []
+    for block in text.split("<details open>")[1:]:
+        (row,) = (each for each in told["answers"] if f"<bdi>{each['query']}</bdi>" in block)
+        assert escape(row["annotation"]) in block
+        bare, taught = (row["variants"][name] for name in ("bare", "taught"))
+        assert block.index(">bare</h4>") < block.index(">taught</h4>")
+        for each in (bare, taught):
+            texts = [each["answer"]] if each["state"] != "ok" else [p["answer"] for p in each["pairs"]]
+            assert all(escape(text) in block for text in (*texts, each["reason"]))
+        gaps.append(-abs(bare["score"] - taught["score"]))
+    assert (len(gaps), gaps) == (30, sorted(gaps))
+    lines = list(done.answer_lines(2))
+    assert sum(line.startswith("=== ") for line in lines) == 2
+    assert [line.split(":")[0] for line in lines if line.startswith("--- ")] == ["--- bare", "--- taught"] * 2
+    assert list(done.answer_lines(0)) == []
+
+
+_HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\x00\x1b[31m & \"'"
+_ARABIC = "\u0642\u0637\u0629 \u0639\u0644\u0649 \u0643\u0631\u0633\u064a."  # a cat on a chair
+
+
+def test_in_a_browser_answers_are_text_in_their_own_direction_and_below_each_other_on_a_phone(tmp_path: Path) -> None:
+    query = Query(f"r\u202e{_HOSTILE}", f"{_HOSTILE}\n{_ARABIC}")
+    answers = [
+        Candidate(query, (Pair(_ARABIC, f"{_ARABIC} {_HOSTILE}"), Pair("x" * 300, "y " * 200)), _HOSTILE),
+        Candidate(query, (), f"{_HOSTILE}\udc80", State.INVALID, _HOSTILE, _HOSTILE),
+    ]
+    variants = [
+        ComparedVariant(f"{number} {_HOSTILE}", _HOSTILE, [Scored(each, {_HOSTILE: 0.2}, 0.2, {_HOSTILE: _HOSTILE})])
+        for number, each in enumerate(answers)
+    ]
+    path = tmp_path / "compare.html"
+    write_comparison(path, _HOSTILE, variants, [(_HOSTILE, [_HOSTILE, "1"])], [_HOSTILE], simulated=False)
+    assert b"\0" not in path.read_bytes()
+    assert b"\x1b" not in path.read_bytes()
+    tags = PageTags(path.read_text("utf-8"))
+    assert (tags.open, tags.loaded) == ([], [])
+    with shown(path) as page:
+        directions = page.locator("dt, dd").evaluate_all("all => all.map(each => getComputedStyle(each).direction)")
+        assert directions == ["rtl", "rtl", "ltr", "ltr"]
+        assert page.inner_text("body").count("<script>alert(1)</script>") >= 10
+        places = "all => all.map(each => { const at = each.getBoundingClientRect(); return [at.x, at.y, at.bottom] })"
+        one, other = page.locator(".all > div").evaluate_all(places)
+        assert one[1] == other[1]
+        assert one[0] < other[0]
+        page.set_viewport_size({"width": 360, "height": 640})
+        one, other = page.locator(".all > div").evaluate_all(places)
+        assert one[0] == other[0]
+        assert one[2] <= other[1]
 
 
 def test_prompts_with_one_name_are_distinguished_and_simulated_answers_are_marked(tmp_path: Path) -> None:

@@ -436,7 +436,14 @@ def test_the_files_of_a_run_are_those_on_the_files_page(tmp_path: Path) -> None:
     listed = {
         name.replace("XX", "RW") for name in table("docs/files.md", "# The files of a run") if name != "short_name"
     }
-    others = {"invalid.json", "prompt.yaml", "cold_start.html", "cold_start.json", "task_description.json"}
+    others = {
+        "invalid.json",
+        "prompt.yaml",
+        "cold_start.html",
+        "cold_start.json",
+        "compare.html",
+        "task_description.json",
+    }
     assert {
         path.name for path in offline_run(tmp_path).iterdir()
     } == listed - others  # nothing rejected, sought, described

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,3 +36,22 @@ def shown(file: Path) -> Iterator[Page]:
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         opened.close()
     assert said == [file.as_uri()]
+
+
+class PageTags(HTMLParser):
+    """The tags of a page that are open, and what it loads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loaded: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        self.loaded += [f"{name}={value}" for name, value in attrs if name in ("src", "href")]
+        self.loaded += [tag] * (tag in ("script", "link", "img", "iframe"))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
