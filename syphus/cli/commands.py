@@ -229,21 +229,17 @@ def compare(
     prompt: Annotated[list[str], typer.Option(metavar="FILE", help="Prompt file; repeat for each prompt.")],
     model: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Model; can be repeated.")] = None,
     sample: Annotated[int, typer.Option(metavar="N", help="Queries to send with each prompt and model.")] = 40,
-    show: Annotated[
-        int,
-        typer.Option(metavar="N", min=0, help="Print the answers to N queries, too: those whose scores differ most."),
-    ] = 0,
+    show: Annotated[int, typer.Option(metavar="N", min=0, help="Print the N queries whose scores differ most.")] = 0,
 ) -> None:
     """Send the same queries with several prompts or models, and compare answers, quality and cost."""
     from syphus.cli.summary import comparison_table, resume_line
-    from syphus.cold_start.compare import as_json
-    from syphus.cold_start.compare import compare as compare_prompts
+    from syphus.cold_start import compare as comparison
 
-    done = compare_prompts(options, prompt, model or [], sample, os.environ, observer)
+    done = comparison.compare(options, prompt, model or [], sample, os.environ, observer)
     if done.variants:
         observer.record(comparison_table(done))
     if options.json:
-        print_as_json(as_json(done))
+        print_as_json(comparison.as_json(done))
     elif done.variants:
         print_lines(*done.answer_lines(show), *comparison_table(done))
     if done.simulated:

@@ -25,7 +25,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 h2 { margin: 2.5rem 0 .5rem; } h4 { margin: .3rem 0; }
 table { border-collapse: collapse; } th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); }
 th, td { text-align: left; vertical-align: top; } td small { display: block; opacity: .7; max-width: 30rem; }
-.wide { overflow-x: auto; overflow-wrap: normal; } .verdict { padding: .8rem 1rem; border-radius: .4rem; background: var(--line); }
+.wide { overflow-x: auto; overflow-wrap: normal; }
+.verdict { padding: .8rem 1rem; border-radius: .4rem; background: var(--line); }
 .verdict.good { background: var(--good); } .verdict.bad { background: var(--bad); }
 details { border: 1px solid var(--line); border-radius: .4rem; padding: .3rem .8rem; margin: .4rem 0; }
 details.good { background: var(--good); } details.bad { background: var(--bad); }
