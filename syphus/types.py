@@ -187,6 +187,7 @@ class ReasonKind(StrEnum):
     PLUGIN = "plugin: "  #: the plugin's code failed on the row
     IMAGE = "image: "  #: an image of the row can't be sent
     CONTENT_FILTER = "content filter on the "  #: prompt or answer
+    FINISH_REASON = "finish reason "  #: the server gave a finish reason that is not known
     JUDGE = "judge: "  #: a judge rejected the translation
     ANOTHER_FORM = "asked again in another form"  #: the answer was not JSON as it was asked for; of pending queries
     OTHER = ""

@@ -374,7 +374,7 @@ def unusable_outcome(completion: Completion, limit: int | None = None) -> Outcom
     if not completion.text.strip():
         return _empty_outcome(completion)
     if reason not in COMPLETE_REASONS:
-        return Outcome(State.INVALID, reason=f"finish reason {one_line(completion.finish_reason, 40)}")
+        return Outcome(State.INVALID, reason=f"{ReasonKind.FINISH_REASON}{one_line(completion.finish_reason, 40)}")
     if BROKEN_TEXT in completion.flags:
         return Outcome(State.INVALID, reason=BROKEN_TEXT)
     return None

@@ -57,6 +57,7 @@ class FailureHandler:
         self._finish = finish
         self._renewed_at: dict[EndpointState, float] = {}  # when its token was renewed
         self._texts: dict[EndpointState, dict[str, set[int]]] = {}  # useless texts since the newest useful one
+        self._said: set[str] = set()  # unknown finish reasons
         self.suspects: list[Suspect] = []
 
     async def handle(self, item: WorkItem, result: SendResult) -> None:
@@ -177,6 +178,12 @@ class FailureHandler:
     def judge_text(self, suspect: Suspect, outcome: Outcome, *, is_final: bool) -> bool:
         """Note that an answer is not good; return whether its row is to be set aside instead of being finished."""
         state = suspect.result.endpoint_state
+        if ReasonKind.parse(outcome.reason) is ReasonKind.FINISH_REASON and outcome.reason not in self._said:
+            self._said.add(outcome.reason)
+            host = state.endpoint.host
+            self._session.say(
+                f"{host} sends an unknown {outcome.reason}: such answers are invalid, and asked for again."
+            )
         useless = outcome.state in _MAY_BE_CANNED and not outcome.reason.startswith(ReasonKind.CONTENT_FILTER)
         if not useless or suspect.kind == "":
             self.note_useful(state, suspect.result.sent_at)

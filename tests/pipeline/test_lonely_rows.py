@@ -87,3 +87,12 @@ def test_a_row_that_is_always_put_off_stops_no_run(name: str, bad: int, first: i
         before = sum(server_of_rows.asked.values())
         assert run_rows(tmp_path, server_of_rows.url, rows, num_threads=8, config=SHORT).states == ran.states
         assert sum(server_of_rows.asked.values()) == before
+
+
+def test_an_unknown_finish_reason_is_said_once(tmp_path: Path) -> None:
+    rows = {f"r{n}": f"row {n} is {'bad' if n > 55 else 'fine'}" for n in range(60)}
+    listener = Listener()
+    with dressed(DressedServer({"is bad": OUTAGES["200 unknown finish reason"]})) as server_of_rows:
+        ran = run_rows(tmp_path, server_of_rows.url, rows, SHORT, listener, num_threads=8, max_rounds=1)
+    assert ran.states == {OK: 56, State.INVALID: 4}
+    assert sum("unknown finish reason banana" in line for line in listener.lines) == 1

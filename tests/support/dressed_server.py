@@ -89,6 +89,7 @@ OUTAGES: dict[str, bytes] = {
     "200 error in the choice": _choice("", "error", error={"code": 502, "message": "Provider returned error"}),
     "200 partial and error": _choice("Question: What has", "error"),
     "200 finish reason": _choice("", "network_error"),
+    "200 unknown finish reason": _choice("Question: What is it?\nAnswer: A cup.", "banana"),
     "200 abort": _choice("", "abort", 0),
     "200 empty, no usage": _choice("", "stop", 0),
     "200 null, no usage": _choice(None, None, 0),
