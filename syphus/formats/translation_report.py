@@ -128,13 +128,16 @@ _NEW_PAIRS = """
 def count_new_pairs(store: Store) -> int:
     """Count the accepted pairs of a run that are new, or have another text, since they were last registered here.
 
-    Their number alone says whether there may be any, so a report on a finished run looks at no pair.
+    Outcomes are numbered, and only those after the newest that was registered are compared with the translated texts.
+    Pairs that replaced equally many others have a newer number, too.
     """
-    seq, then = map(int, str(get_meta(store, SOURCE_KEY) or "-1 -1").split())
-    if then < 0:  # an earlier version registered them
-        then = count_wholes(store, TRANSLATE_STAGE, CHUNK_MARK)
-    now = sum(row[0] for row in store.read(_ACCEPTED))
-    return 0 if now in (0, then) else int(store.read_value(_NEW_PAIRS, seq, TRANSLATE_STAGE))
+    noted = get_meta(store, SOURCE_KEY)
+    if noted is None:  # an earlier version registered them; only their number says whether there are others
+        now = sum(row[0] for row in store.read(_ACCEPTED))
+        if now in (0, count_wholes(store, TRANSLATE_STAGE, CHUNK_MARK)):
+            return 0
+    seq = int(str(noted).split()[0]) if noted is not None else -1
+    return int(store.read_value(_NEW_PAIRS, seq, TRANSLATE_STAGE))
 
 
 def note_source(store: Store) -> None:

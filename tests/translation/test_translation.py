@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from syphus.errors import InputError
 from syphus.formats.mimicit.data_yaml import Finding
 from syphus.formats.mimicit.discovery import find_groups
 from syphus.formats.mimicit.verify import verify
+from syphus.formats.translation_report import count_new_pairs
+from syphus.ledger.records import highest_seq
 from syphus.ledger.sessions import set_meta
-from syphus.ledger.store import open_for_writing
+from syphus.ledger.store import open_for_reading, open_for_writing
 from syphus.runs.reader import read_query
 from syphus.simulator import SimulatedServer
 from syphus.translation.chunks import MAX_CHARACTERS
@@ -377,6 +380,29 @@ def test_the_main_job_translates_its_pairs_and_status_shows_them(tmp_path: Path)
     assert len(report["translation"]["languages"]["zh"]["sample"]) == min(20, count)
     done = syphus(tmp_path, "status", str(ran.folder))
     assert f"{count} pairs in 2 languages: {2 * count} = {2 * count} ok" in done.stdout
+
+
+def test_pairs_that_replace_equally_many_are_pending_until_they_are_translated(tmp_path: Path) -> None:
+    def behind() -> int:
+        with closing(open_for_reading(ran.folder)) as ledger:
+            return count_new_pairs(ledger)
+
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, 4, languages="zh")
+        assert behind() == 0
+        with closing(open_for_writing(ran.folder)) as store:
+            select = (
+                "SELECT n, result.pairs FROM query JOIN result USING (n) WHERE stage = 'generate' ORDER BY n LIMIT 1"
+            )
+            ((n, pairs),) = store.read(select)
+            first, *others = json.loads(pairs)
+            changed = json.dumps([[first[0], first[1], "Quite another answer.", *first[3:]], *others])
+            store.execute("UPDATE result SET pairs = ? WHERE n = ?", changed, n)
+            store.execute("UPDATE query SET seq = ? WHERE n = ?", highest_seq(store) + 1, n)
+            store.commit()
+        assert behind() == 1
+        assert run_translation(ran.folder, simulated.url, languages="zh").exit_code == 0
+        assert behind() == 0
 
 
 def test_a_run_that_is_killed_several_times_writes_the_same_files(tmp_path: Path) -> None:
