@@ -25,6 +25,7 @@ _MARK = re.compile(
     r"(?:(?P<anywhere>\[(?:cite|citation|source|ref)_(?:start|end)\][ \t]?|</?co(?::[ ]?[\d, ]{1,20})?>)"
     # Forms that nothing but a citation has.
     r"|(?P<sure>[\u3010\u3014][^\u3011\u3015\n]{0,60}\u2020[^\u3011\u3015\n]{0,80}[\u3011\u3015]"
+    r"|\[\d{1,3}(?::\d{1,3})?\u2020[A-Za-z][^\[\]\n]{0,60}\]"
     r"|:[A-Za-z]\w{2,30}\[[^\]\n]{0,60}\]\{[^}\n]{0,60}\}|\ue200[^\ue201\n]{0,200}\ue201"
     rf"|\[\[{_NUMBERS}\]\]\([^()\s]*\)|\[{_NUMBERS}\]\([^()\s]*\)|<sup>[ \t]*\[{_NUMBERS}\][ \t]*</sup>"
     rf"|\[\^{_NUMBERS}\^\]|\^\[{_NUMBERS}\]\^)"
