@@ -330,7 +330,14 @@ def export(
     """Write the pairs of a run in formats that `syphus export --help` lists; return the files. Raises `UsageError`."""
     from syphus.runs.export import export_run, make_export_options
 
-    chosen, target = make_export_options(options), None if output is None else Path(output)
+    languages = options.get("languages", "")
+    languages = languages if isinstance(languages, str) else ",".join(languages)
+    opener = None
+    if languages:
+        from syphus.translation.results import open_translations
+
+        opener = partial(open_translations, languages=languages)
+    chosen, target = make_export_options(options, opener), None if output is None else Path(output)
     names = formats.split(",") if isinstance(formats, str) else formats
     return tuple(map(Path, export_run(Path(folder), names, target, _paths(datasets_dir), chosen)))
 

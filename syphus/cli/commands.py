@@ -345,6 +345,7 @@ def export(
         str, typer.Option(metavar="NAME=SHARE,...", help="Split by query, as train=0.98,validation=0.02.")
     ] = "",
     system: Annotated[str, typer.Option(metavar="TEXT", help="System turn of each conversation.")] = "",
+    languages: Annotated[str, typer.Option(metavar="CODE,...", help="Add translations, as de,zh; or all.")] = "",
     no_image_names: Annotated[
         bool, typer.Option("--no-image-names", help="Leave [image: id] out of texts without images.")
     ] = False,
@@ -363,6 +364,7 @@ def export(
         split=split,
         system=system,
         no_image_names=no_image_names,
+        languages=languages,
     )
     observer.record(map(str, written))
     print_lines(*map(str, written))

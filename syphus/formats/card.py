@@ -7,7 +7,7 @@ it with the files, and `push` recognizes by it a folder that `export` has writte
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from syphus.formats.registry import Format
 from syphus.formats.report import Report
 from syphus.io.durable import replace_file
 from syphus.io.text_files import read_text
-from syphus.model_names import public_name
+from syphus.model_names import is_simulated, public_name
 from syphus.plugins.contract import AbstractDataset, plugin_name
 from syphus.text import format_dollars, pluralize
 from syphus.types import State
@@ -31,8 +31,10 @@ IMAGES_KEY = (
     "images"  #: our own key, if there are images: whether they are "files" or "bytes" in the files of the pairs
 )
 
+ENGLISH = "en"
 _MAX_BYTES = 1 << 20  # of a card to read
 _SHOWN = 6  # files
+_SIMULATED_TRANSLATIONS = "**Simulated translations: no model wrote them, and they are worthless for training.**\n"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
           (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
 # The identifiers that the Hub takes: https://huggingface.co/docs/hub/repositories-licenses, looked up 2026-11-30.
@@ -48,6 +50,14 @@ llama3.2 llama3.3 llama4 grok2-community gemma unknown other
 """
 
 
+class LanguageFiles(NamedTuple):
+    """The files of one language by split, the main file first, and the number of pairs in them."""
+
+    files: Mapping[str, Sequence[str]]
+    pairs: int
+    translators: Sequence[str] = ()  #: the models that translated them, as the server names them
+
+
 class CardContents(NamedTuple):
     """What lies beside a card: the name of the format, its files by split, and the number of pairs in them."""
 
@@ -56,11 +66,23 @@ class CardContents(NamedTuple):
     files: Mapping[str, Sequence[str]]  #: the main file first; the split is "" if there is only one
     pairs: int
     has_images: bool = False
+    translations: Mapping[str, LanguageFiles] = {}  #: by the code of the language; the files above are English
+
+    @property
+    def languages(self) -> dict[str, LanguageFiles]:
+        """The files by language, English first."""
+        return {ENGLISH: LanguageFiles(self.files, self.pairs), **self.translations}
+
+    @property
+    def has_simulated_translations(self) -> bool:
+        """Whether the simulated endpoint made up any of the translations."""
+        return any(is_simulated(model) for each in self.translations.values() for model in each.translators)
 
     @property
     def all_files(self) -> list[str]:
         """All files, each once."""
-        return list(dict.fromkeys(file for files in self.files.values() for file in files))
+        every = (files for each in self.languages.values() for files in each.files.values())
+        return list(dict.fromkeys(file for files in every for file in files))
 
 
 def write_card(folder: Path, plugin: type[AbstractDataset], report: Report, contents: CardContents) -> None:
@@ -85,22 +107,36 @@ def read_front_matter(card: Path) -> dict[str, object]:
 def _front_matter(
     folder: Path, plugin: type[AbstractDataset], report: Report, contents: CardContents
 ) -> dict[str, object]:
-    pairs = contents.pairs
+    pairs, simulated = contents.pairs, report.simulated or contents.has_simulated_translations
     size = next((name for limit, name in _SIZES if pairs < limit), "n>100M")
     matter: dict[str, object] = {"pretty_name": plugin_name(plugin), **_licence(plugin.licence, plugin.homepage)}
+    if contents.translations:
+        matter["language"] = list(contents.languages)
     matter["task_categories"] = ["visual-question-answering"]
-    matter["tags"] = ["mimic-it", "synthetic", *([SIMULATED_TAG] if report.simulated else [])]
+    matter["tags"] = ["mimic-it", "synthetic", *([SIMULATED_TAG] if simulated else [])]
     matter["size_categories"] = [size]
     if contents.form.tabular:
-        data = [{"split": split or "train", "path": _pattern(files)} for split, files in contents.files.items()]
-        matter["configs"] = [{"config_name": "default", "data_files": data}]
-        # `datasets` knows a folder by its card alone: without a number of its own, it would load the files that another
-        # folder of this name had before, out of its cache.
-        data_bytes = sum((folder / name).stat().st_size for name in contents.all_files)
-        matter["dataset_info"] = {"config_name": "default", "download_size": data_bytes}
+        configs, sizes = zip(*_configs(folder, contents), strict=True)
+        matter["configs"] = list(configs)
+        matter["dataset_info"] = list(sizes) if contents.translations else sizes[0]
     else:
         matter["viewer"] = False
     return {**matter, PAIRS_KEY: pairs, **({IMAGES_KEY: contents.form.images} if contents.has_images else {})}
+
+
+def _configs(folder: Path, contents: CardContents) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
+    """Yield for each language which files `datasets` loads, and their size; English is the default.
+
+    `datasets` knows a folder by its card alone: without a number of its own, it would load the files that another
+    folder of this name had before, out of its cache.
+    """
+    for code, language in contents.languages.items():
+        name = code if contents.translations else "default"
+        default = {"default": True} if contents.translations and code == ENGLISH else {}
+        data = [{"split": split or "train", "path": _pattern(files)} for split, files in language.files.items()]
+        files = dict.fromkeys(file for each in language.files.values() for file in each)
+        size = sum((folder / file).stat().st_size for file in files)
+        yield {"config_name": name, **default, "data_files": data}, {"config_name": name, "download_size": size}
 
 
 def _pattern(files: Sequence[str]) -> str:
@@ -128,9 +164,11 @@ def _paragraphs(plugin: type[AbstractDataset], report: Report, contents: CardCon
     return [
         f"{plugin.description}\n",
         *([warning] if report.simulated else []),
+        *([_SIMULATED_TRANSLATIONS] if contents.has_simulated_translations else []),
         f"Instruction-response pairs about images. {names}: {contents.form.description}.\n",
         _facts(report, contents),
         *(["## Train with it\n", f"{training}\n"] if training else []),
+        *([_translated_files(contents)] if contents.translations else []),
         *_prompts(report),
         "## Source\n",
         f"- Homepage: {plugin.homepage or 'not stated'}",
@@ -160,6 +198,22 @@ def _facts(report: Report, contents: CardContents) -> str:
         "Made with": ", ".join(sorted({f"Syphus {session.version}" for session in report.sessions})),
     }
     return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+
+
+def _translated_files(contents: CardContents) -> str:
+    """Return how to load another language than English."""
+    lines = ["## Languages\n", "Ids, splits and images are the same in all languages.\n"]
+    if contents.form.tabular:
+        lines.append('With `datasets`, name the language: `load_dataset("FOLDER", "CODE")`.\n')
+    lines += ["| | pairs | files | translated by |", "|---|---|---|---|"]
+    for code, each in contents.languages.items():
+        models = ", ".join(f"`{public_name(model)}`" for model in each.translators)
+        lines.append(f"| {code} | {each.pairs:,} | {_main_files(each)} | {models} |")
+    return "\n".join([*lines, ""])
+
+
+def _main_files(language: LanguageFiles) -> str:
+    return ", ".join(f"`{_pattern(files)}`" for files in language.files.values() if files)
 
 
 def _prompts(report: Report) -> list[str]:
@@ -229,7 +283,9 @@ trainer.train()
 """
 
 _INTERNVL = """
-`--meta_path FOLDER/{second}`. The file holds the full path of this folder: change it if you move the folder.
+Start `internvl_chat_finetune.py` in this folder, with `--meta_path {second}`: InternVL opens the paths in that file
+as they are, and they are relative to this folder. To start it elsewhere, write the path of this folder in front of
+`root` and `annotation`.
 """
 
 _AXOLOTL = """

@@ -18,21 +18,23 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 from syphus.declarations import Frame, Still, Video
-from syphus.errors import ImageError, InputError
+from syphus.errors import ImageError, InputError, RunError
 from syphus.images.index import ImageLocation, make_index
 from syphus.images.parquet_store import ParquetStore
 from syphus.images.prompt.lookup import ImageLister, ImageLookup
 from syphus.images.store import ImageStore, open_store, part_paths, read_images
 from syphus.io.durable import storage_faults, temporary_database
 from syphus.io.media import media_kind
-from syphus.text import normal_forms
+from syphus.text import normal_forms, pluralize
 
 IMAGES_FOLDER, VIDEOS_FOLDER = "images", "videos"
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WebP": ".webp", "BMP": ".bmp", "TIFF": ".tif",
              "PPM": ".ppm", "JPEG 2000": ".jp2", "AVIF": ".avif"}  # fmt: skip
+_SHOWN = 3  # missing images in a message
 _CACHE = 16_000  # KiB
 _LARGE_GROUP = 16_000_000  # bytes of a group of rows, from which on a store is read in one pass
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(?<!\.)")
@@ -49,6 +51,7 @@ class ImageSources:
     """
 
     def __init__(self, paths: Sequence[Path], wanted: WantedImages, scratch: Path, lister: ImageLister | None) -> None:
+        self._paths = paths
         self._opened = ExitStack()
         self._sources: list[ImageStore | ImageLookup] = []
         for path in paths:
@@ -56,6 +59,26 @@ class ImageSources:
 
     def __contains__(self, image_id: str) -> bool:
         return any(image_id in source for source in self._sources)
+
+    def check(self, wanted: WantedImages, allow_missing: bool) -> None:
+        """Raise `RunError` if images are missing; with `allow_missing`, only if all are."""
+        missing = (image_id for image_id in wanted if image_id not in self)
+        first = list(islice(missing, _SHOWN))
+        if not first:
+            return
+        count, total = len(first) + sum(1 for _ in missing), len(wanted)
+        places = ", ".join(map(str, self._paths))
+        shown = ", ".join(first) + (", ..." if count > len(first) else "")
+        if count == total:
+            raise RunError(
+                f"None of the {pluralize(total, 'image')} is in {places}: {shown}. "
+                f"--images takes an image store, or a folder with files such as {first[0]}.jpg."
+            )
+        if not allow_missing:
+            raise RunError(
+                f"{count:,} of {pluralize(total, 'image')} are missing in {places}: {shown}. Add another --images, or "
+                "leave their queries out with --allow-missing-images."
+            )
 
     def read(self, image_id: str) -> bytes:
         """Return the bytes of an image file. Raises `ImageError` if it is missing, or is not an image."""
@@ -174,8 +197,10 @@ class ExportImages:
             for image_id in image_ids:
                 if self._sources is None or image_id not in self._sources:
                     raise ImageError(image_id, "missing in --images")
-            for image_id in image_ids:
-                self.path(image_id)
+            unwritten = dict.fromkeys(each for each in image_ids if self._names.find(each) is None)
+            read = {image_id: self._read(image_id) for image_id in unwritten}  # all, before any of them is written
+            for image_id, data in read.items():
+                self._write(image_id, data)
         else:
             held = self._held
             self._held = {image_id: held.get(image_id) or self._read(image_id) for image_id in image_ids}
@@ -187,13 +212,7 @@ class ExportImages:
     def path(self, image_id: str) -> str:
         """Return the path of an image in the folder, as `images/SD_IMG_00058_1.jpg`; writes it on first use."""
         assert self._folder is not None
-        if (name := self._names.find(image_id)) is None:
-            data = self._read(image_id)
-            name = self._names.add(image_id, image_suffix(data))
-            path = self._folder / IMAGES_FOLDER / name
-            with storage_faults(path):
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(data)
+        name = self._names.find(image_id) or self._write(image_id, self._read(image_id))
         return f"{IMAGES_FOLDER}/{name}"
 
     def video(self, image_ids: Sequence[str]) -> str:
@@ -215,6 +234,15 @@ class ExportImages:
     def close(self) -> None:
         """Delete the temporary list of names. The sources stay open."""
         self._names.close()
+
+    def _write(self, image_id: str, data: bytes) -> str:
+        assert self._folder is not None
+        name = self._names.add(image_id, image_suffix(data))
+        path = self._folder / IMAGES_FOLDER / name
+        with storage_faults(path):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+        return name
 
     def _read(self, image_id: str) -> bytes:
         if self._sources is None:

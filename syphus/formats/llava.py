@@ -7,7 +7,8 @@ r"""The LLaVA format, which ShareGPT shares: one JSON array, one conversation pe
 Source: `docs/Finetune_Custom_Data.md` and `llava/train/train.py` of haotian-liu/LLaVA, where the first human turn has
 one `<image>` for each image. LLaVA-NeXT allows a list of images. LLaMA-Factory finds the file by `dataset_info.json`.
 
-InternVL reads the same rows as JSON Lines, and finds them by a "meta" file (`internvl_chat_finetune.py`).
+InternVL reads the same rows as JSON Lines, and finds them by a "meta" file (`internvl_chat_finetune.py`), whose paths
+are relative to the folder in which the training starts: its loader opens them as they are.
 
 WebDataset shards: `XX-000000.tar`, ..., with one sample per conversation.
 
@@ -68,11 +69,12 @@ def write_internvl(folder: Path, source: ExportSource) -> tuple[str, ...]:
         for row in llava_rows(source):
             if system := row.pop("system", None):
                 row["conversations"] = [{"from": "system", "value": system}, *_turns_of(row)]
+                if isinstance(image := row.get("image"), str):  # for text, the loader puts a token into the first turn
+                    row["image"] = [image]
             file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
             rows += 1
     meta_name = source.file_name("internvl_meta", ".json")
-    root = final_folder(folder)
-    meta = {"root": f"{root}/", "annotation": str(root / name), "data_augment": False, "repeat_time": 1, "length": rows}
+    meta = {"root": "./", "annotation": name, "data_augment": False, "repeat_time": 1, "length": rows}
     key = source.file_name("", "")
     with replace_file(folder / meta_name) as file:
         file.write(orjson.dumps({key: meta}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
@@ -209,12 +211,3 @@ class _Shards:
             with storage_faults(self._folder):
                 self._tar.close()
         self._tar, self._bytes = None, 0
-
-
-def final_folder(folder: Path) -> Path:
-    """Return where a folder that is being written will lie."""
-    name = folder.name.removeprefix(".").removesuffix(PARTIAL) if folder.name.endswith(PARTIAL) else folder.name
-    return folder.absolute().with_name(name)
-
-
-PARTIAL = ".partial"  #: the end of the name of a folder that is being written; it begins with a dot

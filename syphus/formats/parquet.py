@@ -10,7 +10,7 @@ The column of the query's id was called `query` before; trainers such as ms-swif
 prompt, and drop the instruction.
 
 `trl` has one row per conversation, in files such as `data/train-00000-of-00001.parquet`, as the Hub's viewer shows it
-and TRL trains on it:
+and TRL trains on it; a translation is in `data/de/`:
 
     id, query_id    string; the id of the first pair
     messages        list<role, content>; the text alone
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from syphus.formats.export_images import image_suffix, safe_stem
@@ -69,9 +69,10 @@ def write_trl(folder: Path, source: ExportSource) -> tuple[str, ...]:
     text = pyarrow.string()
     messages = pyarrow.list_(pyarrow.struct([("role", text), ("content", text)]))
     columns = {"id": text, "query_id": text, "messages": messages}
+    data = PurePosixPath("data", source.language)
     with storage_faults(folder):
-        (folder / "data").mkdir(exist_ok=True)
-    return tuple(_write_with_images(folder, f"data/{source.split or 'train'}", columns, _conversation_rows(source)))
+        (folder / data).mkdir(parents=True, exist_ok=True)
+    return tuple(_write_with_images(folder, str(data / (source.split or "train")), columns, _conversation_rows(source)))
 
 
 def _pair_rows(source: ExportSource) -> Iterator[tuple[object, ...]]:
@@ -80,11 +81,11 @@ def _pair_rows(source: ExportSource) -> Iterator[tuple[object, ...]]:
 
 
 def _rows_of(result: QueryResult) -> Iterator[tuple[object, ...]]:
-    simulated = is_simulated(result.model)
-    for pair, context in zip(result.pairs, result.contexts(), strict=True):
+    models = result.translators or [result.model] * len(result.pairs)
+    for pair, context, model in zip(result.pairs, result.contexts(), models, strict=True):
         yield (
             *(pair.id, pair.instruction, pair.answer, result.image_ids, context),
-            *(result.query, result.model, simulated),
+            *(result.query, model, is_simulated(model)),
         )
 
 

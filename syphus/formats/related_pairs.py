@@ -12,7 +12,7 @@ import orjson
 
 from syphus.declarations import Relation, Train
 from syphus.errors import RunError
-from syphus.formats.train import OwnTrainFile, RuleTrainFile, TrainFile, resolve_own_entries
+from syphus.formats.train import OwnTrainFile, RuleTrainFile, resolve_own_entries
 from syphus.ledger.relations import latest_outcome, nearest_source, stored_choice, stored_train
 from syphus.ledger.results import QueryResult, accepted, conversations
 from syphus.ledger.serialization import StoredPair
@@ -38,7 +38,7 @@ def pairs_with_context(store: Store, stage: str) -> Iterator[QueryResult]:
     return (result._replace(nearest=[()] * len(result.pairs)) for result in accepted(store, stage))
 
 
-def read_train_file(store: Store, stage: str) -> TrainFile:
+def read_train_file(store: Store, stage: str) -> RuleTrainFile | OwnTrainFile:
     """Return the train file: the user's own once all queries have an outcome, otherwise by the plugin's rule.
 
     Raises `RunError` if the user's own file does not fit the pairs.

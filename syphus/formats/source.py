@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from syphus.errors import ConfigError
 from syphus.formats.export_images import ExportImages
@@ -35,7 +35,8 @@ class ExportSource(NamedTuple):
     """A run to export, or one split of it. `name` is the plugin's `short_name`, the prefix of all file names.
 
     `results()` yields the accepted pairs, query by query, in input order, and can be called again. `max_images()` is
-    the largest number of images of a pair. `meta` is the header of a MIMIC-IT file, `train()` its train file.
+    the largest number of images of a pair. `meta` is the header of a MIMIC-IT file, `train()` its train file. A
+    translation is written after the English pairs, into the same folder, with the same images.
     """
 
     name: str
@@ -47,14 +48,41 @@ class ExportSource(NamedTuple):
     split: str = ""  #: "" if there is only one
     system: str = ""  #: the system turn of each conversation
     names_images: bool = True  #: whether forms of text alone name the images
+    language: str = ""  #: the code of a translation; "" for English
 
     def file_name(self, kind: str, suffix: str) -> str:
-        """Return the name of a file: `SD_llava.json` of the kind `llava`, of a split `SD_llava_validation.json`."""
-        return "_".join(filter(None, (self.name, kind, self.split))) + suffix
+        """Return the name of a file of the kind `llava`: `SD_llava.json`, `SD_llava_de.json`, `SD_llava_de_train.json`.
+
+        The last two are of a translation, and of a split of it.
+        """
+        return "_".join(filter(None, (self.name, kind, self.language, self.split))) + suffix
 
     def placeholders(self, image_ids: Sequence[str]) -> str:
         """Return one line for each image, as `[image: SD_IMG_00058_1]`, for forms of text alone."""
         return "\n".join(f"[image: {image}]" for image in image_ids) if self.names_images else ""
+
+
+class Translations(Protocol):
+    """The translations of a run, as `syphus.translation` reads them for an export."""
+
+    @property
+    def codes(self) -> Sequence[str]:
+        """The languages to export."""
+
+    def has(self, code: str, pair_id: str) -> bool:
+        """Return whether a pair is exported in a language."""
+
+    def translate(self, code: str, result: QueryResult) -> QueryResult | None:
+        """Return the pairs of a query in a language, without those that it lacks; None if it lacks all."""
+
+    def missing(self) -> Mapping[str, int]:
+        """Return the number of English pairs that each language lacks."""
+
+    def models(self, code: str) -> Sequence[str]:
+        """Return the models that translated into a language, as the server names them."""
+
+    def close(self) -> None:
+        """Delete temporary files."""
 
 
 def turns(pairs: Sequence[StoredPair]) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,8 @@ last rounds   the same for LACONV, with the last two; the released train file of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from syphus.declarations import Train
@@ -59,7 +60,35 @@ class OwnTrainFile(NamedTuple):
         return iter(self.own_entries)
 
 
-TrainFile = RuleTrainFile | OwnTrainFile
+class TranslatedTrainFile:
+    """The English train file, reduced to the pairs that a language has, as `translate` writes it.
+
+    `take` is given each English query before its translation is written.
+    """
+
+    def __init__(self, english: RuleTrainFile | OwnTrainFile, has: Callable[[str], bool]) -> None:
+        self._english = english
+        self._has = has
+        self._taken: list[tuple[str, list[str]]] = []
+
+    def take(self, result: QueryResult) -> None:
+        """Take the entries of the next English query."""
+        self._taken += self._english.entries(result, result.contexts())
+
+    def entries(self, result: QueryResult, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:  # noqa: ARG002 - as in `RuleTrainFile`
+        """Yield what was taken, as far as the language has it."""
+        taken, self._taken = self._taken, []
+        return self._reduced(taken)
+
+    def remaining(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the entries that come after all queries."""
+        return self._reduced(chain(self._taken, self._english.remaining()))
+
+    def _reduced(self, entries: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[str]]]:
+        return ((key, [each for each in context if self._has(each)]) for key, context in entries if self._has(key))
+
+
+TrainFile = RuleTrainFile | OwnTrainFile | TranslatedTrainFile
 
 
 def resolve_own_entries(

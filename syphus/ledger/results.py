@@ -23,6 +23,7 @@ class QueryResult(NamedTuple):
     pairs: list[StoredPair]
     model: str  #: the server's name for it, or "" if no model was asked
     nearest: Sequence[Sequence[str]] | None = None  #: for each pair the ids of its context; None: by `related`
+    translators: Sequence[str] | None = None  #: for each translated pair the model that translated it
 
     def contexts(self) -> list[list[str]]:
         """Return the `rel_ins_ids` of each pair, in the order of the context."""

@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from syphus.declarations import Frame, Still, Video
 from syphus.errors import ConfigError, ImageError, RunError
 from syphus.formats import FORMAT_NAMES
-from syphus.formats.card import CARD_FILE, IMAGES_KEY, CardContents, read_front_matter, write_card
+from syphus.formats.card import CARD_FILE, IMAGES_KEY, CardContents, LanguageFiles, read_front_matter, write_card
 from syphus.formats.export_images import (
     IMAGES_FOLDER,
     VIDEOS_FOLDER,
@@ -32,14 +32,15 @@ from syphus.formats.mimicit.writer import dataset_meta, file_names
 from syphus.formats.registry import FORMATS, TRAINERS, Format
 from syphus.formats.related_pairs import pairs_with_context, read_train_file
 from syphus.formats.report import Report, make_report
-from syphus.formats.source import DataSplit, ExportSource, SplitPlan, parse_splits
-from syphus.formats.train import OwnTrainFile, TrainFile
+from syphus.formats.source import DataSplit, ExportSource, SplitPlan, Translations, parse_splits
+from syphus.formats.train import OwnTrainFile, TrainFile, TranslatedTrainFile
 from syphus.images.convert_options import require_decoders
 from syphus.io.durable import replace_folder, storage_faults
 from syphus.io.parquet import require_pyarrow
 from syphus.ledger.relations import stored_choice
 from syphus.ledger.results import QueryResult, max_images_per_query
 from syphus.ledger.store import Store, open_for_reading
+from syphus.model_names import is_simulated, public_name
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.hook_results import image_sources
@@ -50,7 +51,6 @@ from syphus.runs.run_settings import stored_prices
 from syphus.text import did_you_mean, pluralize, short_path
 
 EXPORT_FOLDER = "export"  #: in the run's folder, if no output folder is given
-_SHOWN = 3  # missing images in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class ExportOptions:
     splits: tuple[DataSplit, ...] = ()
     system: str = ""
     names_images: bool = True  #: in forms of text alone
+    translations: Callable[[Store], Translations] | None = None  #: opens the translations to export, too
     on_note: Callable[[str], None] | None = None  #: gets what the user should know, one line at a time
 
 
@@ -77,11 +78,14 @@ class ExportArguments(TypedDict, total=False):
     split: str
     system: str
     no_image_names: bool
+    languages: str | Sequence[str]
     on_note: Callable[[str], None] | None
 
 
-def make_export_options(arguments: ExportArguments) -> ExportOptions:
-    """Return the options. Raises `ConfigError` for a `split` that makes no sense."""
+def make_export_options(
+    arguments: ExportArguments, translations: Callable[[Store], Translations] | None = None
+) -> ExportOptions:
+    """Return the options; `translations` opens those of `languages`. Raises `ConfigError` for a bad `split`."""
     videos, images = arguments.get("videos"), arguments.get("images", ())
     return ExportOptions(
         images=tuple(map(Path, [images] if isinstance(images, str | Path) else images)),
@@ -91,6 +95,7 @@ def make_export_options(arguments: ExportArguments) -> ExportOptions:
         splits=parse_splits(arguments.get("split", "")),
         system=arguments.get("system", ""),
         names_images=not arguments.get("no_image_names", False),
+        translations=translations,
         on_note=arguments.get("on_note"),
     )
 
@@ -170,11 +175,18 @@ class _Export:
         self._sources: ImageSources | None = None
         self._videos: VideoSources | None = None
         self._plan: SplitPlan | None = None
+        self._translations: Translations | None = None
         self._notes: list[str] = []
 
     def prepare(self, formats: Sequence[Format], output: Path) -> None:
-        """Look for the images, and assign the queries to splits. Raises `RunError` if images are missing."""
+        """Look for images and translations, and assign queries to splits. Raises `RunError` if any are missing."""
         options = self._options
+        if options.translations:
+            self._translations = options.translations(self._store)
+            self._stack.callback(self._translations.close)
+            for code, count in self._translations.missing().items():
+                pairs = pluralize(count, "pair is", "pairs are") + " not translated, and left out"
+                self._notes.append(f"{code}: {pairs}")
         named = self._max_images()
         if options.images or options.videos:
             if not named:
@@ -198,36 +210,48 @@ class _Export:
                 output.mkdir(parents=True, exist_ok=True)
             self._sources = ImageSources(options.images, wanted, output, self._lister())
             self._stack.callback(self._sources.close)
-            self._check_missing(wanted, self._sources)
+            self._sources.check(wanted, options.allow_missing_images)
 
     def write(self, name: str, target: Path) -> list[str]:
         """Write a format with its card; return the paths."""
         form = FORMATS[name]
         before = read_front_matter(target / CARD_FILE)
         self._check_foreign(target, before)
-        with replace_folder(target, lambda entry: self._is_ours(entry, IMAGES_KEY in before)) as partial:
+        with replace_folder(target, lambda entry: self._is_ours(entry, IMAGES_KEY in before)) as folder:
             images = None
             if self._sources or self._videos:
-                images = ExportImages(self._sources, partial if form.images == "files" else None, self._videos)
+                images = ExportImages(self._sources, folder if form.images == "files" else None, self._videos)
                 self._stack.callback(images.close)
-            files: dict[str, tuple[str, ...]] = {}
+            written: dict[str, LanguageFiles] = {}
             counted = _Written(0, 0, 0)
             for split in [split.name for split in self._options.splits] or [""]:
-                part = _Part(split, images)
-                files[split] = form.write(partial, self._source(part))
-                counted = _Written(*(a + b for a, b in zip(counted, part.written, strict=True)))
-                if not part.written.pairs:
+                parts = self._write_split(form, folder, _Part(split, images), written)
+                counted = _Written(*(a + b for a, b in zip(counted, parts, strict=True)))
+                if not parts.pairs:
                     self._notes.append(f"{name}: the split {split} is empty" if split else f"{name}: no pairs are left")
-            contents = CardContents(name, form, files, counted.pairs, images is not None)
-            write_card(partial, self._plugin, self._report, contents)
+            translated = {code: each for code, each in written.items() if code}
+            contents = CardContents(name, form, written[""].files, written[""].pairs, images is not None, translated)
+            write_card(folder, self._plugin, self._report, contents)
             if images and hasattr(os, "sync"):
                 os.sync()  # one for all images
         if counted.left_out:
             queries = pluralize(counted.left_out, "query", "queries")
             self._notes.append(f"{name}: {queries} of {counted.queries:,} left out, because images are missing")
         self._notes += images.notes if images else []
-        names = dict.fromkeys(file for each in files.values() for file in each)
-        return [short_path(target / file) for file in (*names, CARD_FILE)]
+        return [short_path(target / file) for file in (*contents.all_files, CARD_FILE)]
+
+    def _write_split(self, form: Format, folder: Path, part: _Part, written: dict[str, LanguageFiles]) -> _Written:
+        """Write a split in each language; add its files and pairs to `written`, return what the English ones hold."""
+        english = part
+        for code in ("", *(self._translations.codes if self._translations else ())):
+            if code:
+                part = _Part(english.split, english.images, code, english.left_out)
+            files = form.write(folder, self._source(part))
+            models = self._translations.models(code) if self._translations and code else ()
+            before = written.get(code, LanguageFiles({}, 0))
+            pairs = before.pairs + part.written.pairs
+            written[code] = LanguageFiles({**before.files, part.split: files}, pairs, tuple(models))
+        return english.written
 
     def notes(self) -> list[str]:
         """Return what the user should know, one line each."""
@@ -238,13 +262,26 @@ class _Export:
             self._name,
             lambda: self._results(part),
             self._max_images,
-            dataset_meta(self._report),
-            lambda: self._train_file(part.split),
+            self._meta(part.language),
+            lambda: self._train_file(part),
             part.images,
             part.split,
             self._options.system,
             self._options.names_images,
+            part.language,
         )
+
+    def _meta(self, language: str) -> dict[str, object]:
+        meta = dataset_meta(self._report)
+        if not self._translations or not language:
+            return meta
+        models = self._translations.models(language)
+        return {key: meta[key] for key in ("version", "time", "author")} | {  # as `translate` writes it
+            "translated_from": file_names(self._name)[0],
+            "models": list(map(public_name, models)),
+            "simulated": any(map(is_simulated, models)),
+            "language": language,
+        }
 
     def _max_images(self) -> int:
         most = max_images_per_query(self._store, GenerateStage.name)
@@ -259,36 +296,51 @@ class _Export:
 
     def _results(self, part: _Part) -> Iterator[QueryResult]:
         """Yield the queries of a split with their images ready; leave those out whose images are missing."""
-        pairs = left_out = queries = 0
+        pairs = queries = 0
         for position, result in enumerate(self._all_results()):
             if self._plan and self._plan.split_of(position) != part.split:
                 continue
             queries += 1
+            if part.language and position in part.left_out:
+                continue
             kept = result._replace(image_ids=self._thin(result.image_ids))
             if self._plan and kept.nearest is not None:
                 kept = kept._replace(nearest=[self._within(part.split, ids) for ids in kept.nearest])
+            translated = self._translated(part, kept)
+            if translated is None:
+                continue
             if part.images:
                 try:
                     part.images.take(kept.image_ids)
                 except ImageError as error:
                     if not self._options.allow_missing_images:
                         raise RunError(f"{error}. Leave its query out with --allow-missing-images.") from error
-                    left_out += 1
+                    part.left_out.add(position)
                     continue
-            pairs += len(kept.pairs)
-            yield kept
-        part.written = _Written(pairs, left_out, queries)
+            pairs += len(translated.pairs)
+            yield translated
+        part.written = _Written(pairs, len(part.left_out), queries)
+
+    def _translated(self, part: _Part, result: QueryResult) -> QueryResult | None:
+        if not self._translations or not part.language:
+            return result
+        if part.train:
+            part.train.take(result)
+        return self._translations.translate(part.language, result)
 
     def _within(self, split: str, pair_ids: Iterable[str]) -> list[str]:
         assert self._plan is not None
         return [pair_id for pair_id in pair_ids if self._plan.is_in(split, pair_id)]
 
-    def _train_file(self, split: str) -> TrainFile:
+    def _train_file(self, part: _Part) -> TrainFile:
         train = read_train_file(self._store, GenerateStage.name)
-        if not self._plan or not isinstance(train, OwnTrainFile):
-            return train
-        own = ((key, self._within(split, context)) for key, context in train.own_entries if self._within(split, [key]))
-        return OwnTrainFile(list(own))
+        if self._plan and isinstance(train, OwnTrainFile):
+            entries = ((key, self._within(part.split, context)) for key, context in train.own_entries)
+            train = OwnTrainFile([(key, context) for key, context in entries if self._within(part.split, [key])])
+        if self._translations and part.language:
+            part.train = TranslatedTrainFile(train, partial(self._translations.has, part.language))
+            return part.train
+        return train
 
     def _read_through(self, wanted: WantedImages, videos: VideoSources | None) -> None:
         """Note the images of all queries, and which queries share some. Frames of `videos` are not wanted."""
@@ -302,25 +354,6 @@ class _Export:
             image_ids = self._thin(result.image_ids)
             if self._options.images and not (videos and videos.find(image_ids)):
                 wanted.add(image_ids)
-
-    def _check_missing(self, wanted: WantedImages, sources: ImageSources) -> None:
-        missing = (image_id for image_id in wanted if image_id not in sources)
-        first = list(islice(missing, _SHOWN))
-        if not first:
-            return
-        count, total = len(first) + sum(1 for _ in missing), len(wanted)
-        places = ", ".join(str(path) for path in self._options.images)
-        shown = ", ".join(first) + (", ..." if count > len(first) else "")
-        if count == total:
-            raise RunError(
-                f"None of the {pluralize(total, 'image')} is in {places}: {shown}. "
-                f"--images takes an image store, or a folder with files such as {first[0]}.jpg."
-            )
-        if not self._options.allow_missing_images:
-            raise RunError(
-                f"{count:,} of {pluralize(total, 'image')} are missing in {places}: {shown}. Add another --images, or "
-                "leave their queries out with --allow-missing-images."
-            )
 
     def _lister(self) -> Callable[[Path], Iterator[Still | Frame | Video]] | None:
         has_images = self._plugin._load_images is not AbstractDataset._load_images
@@ -346,9 +379,17 @@ class _Export:
 
 
 class _Part:
-    """One split of a format; `written` is known when it has been written."""
+    """One split of a format in one language; `written` is known when it has been written.
 
-    def __init__(self, split: str, images: ExportImages | None) -> None:
+    `left_out` are the positions of the queries whose images are missing; the English part finds them.
+    """
+
+    def __init__(
+        self, split: str, images: ExportImages | None, language: str = "", left_out: set[int] | None = None
+    ) -> None:
         self.split = split
         self.images = images
+        self.language = language
+        self.left_out: set[int] = left_out or set()
+        self.train: TranslatedTrainFile | None = None
         self.written = _Written(0, 0, 0)

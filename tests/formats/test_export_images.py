@@ -10,6 +10,7 @@ import base64
 import importlib
 import io
 import json
+import sqlite3
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from PIL import Image
 
 from syphus import api
 from syphus.errors import ConfigError, RunError
+from syphus.formats.card import read_front_matter
 from syphus.formats.export_images import SafeNames
 from syphus.formats.source import SplitPlan, parse_splits
 from syphus.images.store import open_store
@@ -129,8 +131,7 @@ def test_llava_rows_have_a_token_and_a_file_for_each_image(run: Path, tmp_path: 
         assert info["columns"] == {"messages": "conversations", "images": "image"}
     else:
         meta = json.loads((folder / "RW_internvl_meta.json").read_text("utf-8"))["RW"]
-        assert Path(meta["annotation"]).samefile(folder / "RW_internvl.jsonl")
-        assert Path(meta["root"]).samefile(folder)
+        assert (meta["annotation"], meta["root"]) == ("RW_internvl.jsonl", "./")
         assert (meta["length"], meta["repeat_time"], meta["data_augment"]) == (len(ROWS), 1, False)
 
 
@@ -383,3 +384,134 @@ def test_rows_of_frames_hold_the_video_and_others_their_images(tmp_path: Path, n
     assert text.count('"videos/v1.mp4"') == text.count('images/FI_IMG_x.png"') == 1
     if name != "axolotl":
         assert text.count("<video>\\n") == text.count("<image>\\n") == 1
+
+
+def test_a_broken_image_leaves_no_other_images_of_its_row(tmp_path: Path, photos: Path) -> None:
+    rows = {"x": (["RW_IMG_a", "RW_IMG_c", "RW_IMG_b"], 1), "y": (["RW_IMG_b"], 1)}
+    (photos / "c.png").write_bytes(b"no image")
+    run = made_run(tmp_path, rows)
+    for name in ("llava", "alpaca", "internvl", "axolotl"):
+        api.export(run, name, tmp_path / "out", PLUGINS, images=photos, allow_missing_images=True)
+        assert [path.name for path in (tmp_path / "out" / name / "images").iterdir()] == ["RW_IMG_b.jpg"]
+
+
+def test_a_system_turn_of_internvl_keeps_its_text(tmp_path: Path, photos: Path) -> None:
+    """Where `image` is text, internvl_chat_finetune.py puts `<image>` into the first turn, whoever speaks it."""
+    run = made_run(tmp_path, {"x": (["RW_IMG_a"], 1)})
+    for system, image_of_row in (("", "images/RW_IMG_a.png"), ("Be brief.", ["images/RW_IMG_a.png"])):
+        api.export(run, "internvl", tmp_path / "out", PLUGINS, images=photos, system=system)
+        (row,) = conversations_of(tmp_path / "out" / "internvl")
+        assert row["image"] == image_of_row
+
+
+SENTENCES = [
+    ("What is to be seen next to the bicycles in this picture?", "There is a wooden bench beside the bicycles."),
+    ("Which of the two cars is parked closer to the house?", "The red car is parked closer to the house."),
+    ("Why might the people in the street be waiting there?", "They are probably waiting for the next bus."),
+]
+
+
+@pytest.fixture(scope="module")
+def translated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that is translated into German and Chinese; German lacks a pair in the middle of a conversation."""
+    folder = tmp_path_factory.mktemp("translated")
+    rows = {"one": ["RW_IMG_1"], "two": ["RW_IMG_2", "RW_IMG_3"], "none": []}
+    store_of(folder, {name: image(n) for n, name in enumerate(["RW_IMG_1", "RW_IMG_2", "RW_IMG_3"])})
+    lines = [{"id": name, "images": images, "pairs": SENTENCES} for name, images in rows.items()]
+    source = folder / "rows.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    run = api.run(
+        "LastRounds.talks",
+        query_inputs_path=source,
+        output_dir=folder / "output",
+        datasets_dir=PLUGINS,
+        prompt_path=HERE / "prompts" / "rows.yaml",
+        quiet=True,
+    ).folder
+    api.translate(run, languages="de,zh", offline=True, quiet=True)
+    with sqlite3.connect(run / "run.sqlite") as ledger:
+        ledger.execute(
+            "UPDATE part SET state = 'invalid' WHERE name = 'de' AND n = "
+            "(SELECT n FROM query WHERE stage = 'translate' AND id LIKE '%two%' ORDER BY position LIMIT 1 OFFSET 1)"
+        )
+    ledger.close()
+    return run
+
+
+def row_of(row: dict[str, Any]) -> tuple[object, int, object]:
+    """The id of a row of any format, if it has one, its pairs, and its images."""
+    turns = row.get("conversations") or row.get("messages") or [row, row]
+    first = turns[0].get("content")
+    parts = [part for part in first if part["type"] != "text"] if isinstance(first, list) else None
+    images = parts or row.get("image") or row.get("images") or row.get("image_ids") or []
+    return row.get("id"), len(turns) // 2, images
+
+
+def rows_of(folder: Path, code: str, split: str) -> list[tuple[object, int, object]]:
+    """What `row_of` says of all rows of a split in a language, which has its files where docs/formats.md says."""
+    name, language = folder.name, f"_{code}" if code else ""
+    if name == "mimicit":
+        data = json.loads((folder / split / f"RW_instructions{language}.json").read_text("utf-8"))["data"]
+        rows = [{"id": key, **entry} for key, entry in data.items()]
+    elif name in ("trl", "parquet"):
+        stem = Path("data", code, split) if name == "trl" else Path(f"RW{language}_{split}")
+        rows = pyarrow.parquet.read_table(folder / f"{stem}-00000-of-00001.parquet").to_pylist()
+    elif name == "webdataset":
+        with tarfile.TarFile(folder / f"RW{language}_{split}-000000.tar".replace("_", "-")) as shard:
+            files = [shard.extractfile(entry) for entry in shard if entry.name.endswith(".json")]
+            rows = [json.load(file) for file in files if file]
+    elif name == "llava":
+        rows = json.loads((folder / f"RW_llava{language}_{split}.json").read_text("utf-8"))
+    else:
+        lines = (folder / f"RW_{name}{language}_{split}.jsonl").read_text("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+    return [row_of(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "name", ["mimicit", "llava", "chat", "alpaca", "parquet", "trl", "internvl", "axolotl", "webdataset"]
+)
+def test_translations_share_images_ids_and_splits_in_each_format(translated: Path, tmp_path: Path, name: str) -> None:
+    notes: list[str] = []
+    splits = "train=0.5,test=0.5"
+    folder = exported(translated, name, tmp_path, languages="zh,de", split=splits, on_note=notes.append)
+    assert "de: 2 pairs are not translated, and left out" in notes  # the second round, and the third, which follows it
+    german_pairs = 0
+    for split in ("train", "test"):
+        english, german, chinese = (rows_of(folder, code, split) for code in ("", "de", "zh"))
+        assert english == chinese
+        rest = iter((row[0], row[2]) for row in english)
+        assert all((row[0], row[2]) in rest for row in german)  # in the same order, with the same images
+        german_pairs += sum(row[1] for row in german)
+        assert german_pairs or not english
+    assert german_pairs == 7
+    card = read_front_matter(folder / "README.md")
+    assert (card["pairs"], card["language"]) == (9, ["en", "zh", "de"])
+    assert "simulated" in str(card["tags"])
+    if name == "mimicit":
+        assert all(api.verify(folder / split).ok for split in ("train", "test"))
+    if name in ("llava", "trl", "parquet", "alpaca"):
+        library = importlib.import_module("datasets")
+        loaded = {
+            code: library.load_dataset(str(folder), code, cache_dir=str(tmp_path / "cache")) for code in ("en", "de")
+        }
+        assert set(loaded["de"]) == {"train", "test"}
+        assert sum(map(len, loaded["en"].values())) >= sum(map(len, loaded["de"].values())) > 0
+
+
+def test_mimicit_exports_translations_with_the_bytes_of_translate(translated: Path, tmp_path: Path) -> None:
+    folder = exported(translated, "mimicit", tmp_path, languages="all")
+    for name in ("RW_instructions_zh.json", "RW_train_zh.json"):
+        assert (folder / name).read_bytes() == (translated / name).read_bytes()
+    assert len(list(folder.glob("*.parquet"))) == 1  # the images of all languages
+
+
+def test_languages_that_a_run_lacks_are_named(translated: Path, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no translations into ko: it has zh, de\. .* --languages ko"):
+        api.export(translated, "llava", tmp_path, PLUGINS, languages="de,ko")
+    with pytest.raises(RunError, match="no translations into any language: it has none"):
+        api.export(run, "llava", tmp_path, PLUGINS, languages="all")
+    with pytest.raises(ConfigError, match=r"--languages ger: unknown language"):
+        api.export(translated, "llava", tmp_path, PLUGINS, languages=["ger"])
+    api.export(translated, "llava", tmp_path, PLUGINS, languages="en,German")
+    assert sorted(path.name for path in (tmp_path / "llava").glob("RW_*")) == ["RW_llava.json", "RW_llava_de.json"]

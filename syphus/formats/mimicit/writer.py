@@ -33,18 +33,20 @@ _BUFFER = 1_000  # items per write
 def write_mimicit(folder: Path, source: ExportSource) -> tuple[str, ...]:
     """Write both files, and the image store `XX.parquet` if there are images; return their names.
 
-    A split is a folder of its own, so that its files have the names that loaders and `verify` know. Raises `RunError`
-    if two pairs have the same id, `StorageError` if the disk fails.
+    A split is a folder of its own, so that its files have the names that loaders and `verify` know. A translation has
+    the image store of the English pairs. Raises `RunError` if two pairs have the same id, `StorageError` if the disk
+    fails.
     """
     target = folder / source.split
     with storage_faults(target):
         target.mkdir(exist_ok=True)
     results, store = source.results(), None
-    if source.images:
+    if source.images and not source.language:
         store = PartWriter(target, "mimicit", _NO_LIMIT, "")
         results = _stored(results, source.images, store)
     try:
-        names: list[str] = list(write_dataset(target, source.name, results, source.meta, source.train()))
+        train = source.train()
+        names: list[str] = list(write_dataset(target, source.name, results, source.meta, train, source.language))
         if store and (part := store.finish()[0]):
             names.append(f"{source.name}.parquet")
             with storage_faults(target):
@@ -68,9 +70,10 @@ def _stored(results: Iterable[QueryResult], images: ExportImages, store: PartWri
             yield result
 
 
-def file_names(short_name: str) -> tuple[str, str]:
-    """Return the names of the instruction file and the train file."""
-    return f"{short_name}_instructions.json", f"{short_name}_train.json"
+def file_names(short_name: str, language: str = "") -> tuple[str, str]:
+    """Return the names of the instruction file and the train file, or those of a translation, as `translate` has it."""
+    end = f"_{language}.json" if language else ".json"
+    return f"{short_name}_instructions{end}", f"{short_name}_train{end}"
 
 
 def dataset_meta(report: Report) -> dict[str, object]:
@@ -89,14 +92,19 @@ def dataset_meta(report: Report) -> dict[str, object]:
 
 
 def write_dataset(
-    folder: Path, short_name: str, results: Iterable[QueryResult], meta: Mapping[str, object], train: TrainFile | None
+    folder: Path,
+    short_name: str,
+    results: Iterable[QueryResult],
+    meta: Mapping[str, object],
+    train: TrainFile | None,
+    language: str = "",
 ) -> tuple[str, str]:
     """Write `XX_instructions.json` and `XX_train.json` in one pass, in UTF-8, one entry per line; return their names.
 
     Without `train`, writes no train file. Raises `RunError` if two pairs have the same id, `StorageError` if the disk
     fails.
     """
-    names = file_names(short_name)
+    names = file_names(short_name, language)
     with ExitStack() as stack:
         head = b'{"meta":' + orjson.dumps(meta) + b',"data":{'
         entries = _ObjectWriter(stack.enter_context(replace_file(folder / names[0])), head, b"\n}}\n")
