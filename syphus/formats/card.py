@@ -240,7 +240,7 @@ FOLDER is this folder, wherever it lies.
 
 | trainer | how to use the file |
 |---|---|
-| LLaVA, LLaVA-NeXT | `--data_path FOLDER/{file} --image_folder FOLDER` |
+| LLaVA (one image a row), LLaVA-NeXT | `--data_path FOLDER/{file} --image_folder FOLDER` |
 | LLaMA-Factory | `dataset_dir: FOLDER` and `dataset: {stem}`; `dataset_info.json` has the entry |
 | ms-swift | `ROOT_IMAGE_DIR=FOLDER swift sft --dataset FOLDER/{file} ...` |
 | Qwen-VL (qwen-vl-finetune) | the entry below in `data_dict` of `qwenvl/data/__init__.py`, and `--dataset_use {stem}` |
