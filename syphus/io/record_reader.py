@@ -56,6 +56,7 @@ class RecordReader:
         """Collect a bad record, or raise its error if the caller does not collect them."""
         bad = bad_records.get()
         if bad is None:
+            error.record = error.record or (self.path, self.number + 1)  # says that this record could be left out
             raise error
         self.number += 1
         bad.problems.append(str(error))

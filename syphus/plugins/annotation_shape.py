@@ -275,7 +275,9 @@ def columns_of(rows: list[Record]) -> list[Column]:
             for path, value in _leaves(part, () if place is None else (place,)):
                 found.setdefault(path, []).append(value)
         for path, values in found.items():
-            column = columns.setdefault(path, Column(path, [[] for _ in range(number)]))
+            column = columns.get(path)
+            if column is None:
+                column = columns[path] = Column(path)
             column.cells += [[] for _ in range(number - len(column.cells))]
             column.cells.append(values)
     for column in columns.values():

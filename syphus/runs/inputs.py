@@ -26,6 +26,7 @@ from syphus.types import PromptImage, Query
 
 T = TypeVar("T")
 
+ALLOW_BAD_ROWS = "--allow-bad-rows"
 _META = "input"  # meta: the fingerprint of the input that the ledger holds
 
 
@@ -155,7 +156,10 @@ def _register(
         return register(store, stage, input_queries(*source), row_selector(*source), tick, look)
     except UsageError as fault:
         if tolerance is None:
-            raise
+            record = fault.record if isinstance(fault, InputError) else None
+            if record is None or ALLOW_BAD_ROWS in str(fault):
+                raise
+            raise InputError(f"{fault}; or count such rows as failed: {ALLOW_BAD_ROWS}", record) from fault.__cause__
         reject_input(store)
         skip_failing_records(dataset, options.query_inputs_path, tolerance, fault)
         return register(store, stage, input_queries(*source), row_selector(*source), tick, look)

@@ -305,11 +305,15 @@ def format_line(line: QuoteLine) -> str:
 
 
 def _format_minutes(minutes: Range) -> str:
-    """Return `3 to 5 min`, `under 1 min`, or `4.1 h to 5.6 h`."""
+    """Return `3 to 5 min`, `up to 3 min`, `under 1 min`, or `4.1 h to 5.6 h`."""
     if minutes.high * 60 >= _HOURS:
         low, high = format_duration(minutes.low * 60), format_duration(minutes.high * 60)
     else:
-        low, high = (f"{each:,.0f}" if each >= 1 else "under 1" for each in minutes[1:])
+        if minutes.high < 1:
+            return "under 1 min"
+        low, high = (f"{each:,.0f}" for each in minutes[1:])
+        if minutes.low < 1:
+            return f"up to {high} min"
         return f"{low} to {high} min" if low != high else f"{high} min"
     return f"{low} to {high}" if low != high else high
 
