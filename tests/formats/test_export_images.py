@@ -25,7 +25,7 @@ from syphus import api
 from syphus.errors import ConfigError, RunError
 from syphus.formats.card import read_front_matter
 from syphus.formats.export_images import SafeNames
-from syphus.formats.source import SplitPlan, parse_splits
+from syphus.formats.source import SplitPlan, parse_splits, strip_marks
 from syphus.images.store import open_store
 
 PLUGINS = HERE / "plugins"
@@ -59,7 +59,7 @@ def made_run(folder: Path, rows: dict[str, tuple[list[str], int]]) -> Path:
         {
             "id": name,
             "images": images,
-            "pairs": [[f"What <image> is {n}? <video>", f"It is {n}."] for n in range(pairs)],
+            "pairs": [[f"What is {n}?", f"It is {n}."] for n in range(pairs)],
         }
         for name, (images, pairs) in rows.items()
     ]
@@ -205,6 +205,10 @@ def test_frames_are_thinned_in_each_format(run: Path, tmp_path: Path, name: str)
     assert "0001" not in text.replace("00000-of-00001", "")
     for path in folder.rglob("*-of-*.parquet"):
         assert max(map(len, pyarrow.parquet.read_table(path)["images"].to_pylist())) == 4
+
+
+def test_tokens_of_media_in_older_ledgers_are_removed_from_texts() -> None:
+    assert strip_marks("What <image> is it? <video>") == "What  is it?"
 
 
 def test_file_names_are_safe_and_never_the_same_on_any_system() -> None:
