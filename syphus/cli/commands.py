@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 CorpusPaths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, or data yamls.")
 ]
-
-
 FindingsFile = Annotated[
     Path, typer.Option("--list-in", metavar="FILE", help="File for all findings, if there are more than are printed.")
 ]
@@ -39,14 +37,9 @@ _ROW_OPTIONS = frozenset({
     "name", "query_inputs_path", "example", "slice_start", "slice_end", "random_sample", "prompt_path", "datasets_dir",
     "output_dir", "dataset_version", "no_sharing",
 })  # fmt: skip
-
-
 _TRANSLATION_NAMES = ("Translation.translate", "translate.Translation")  # of the first Syphus
 
-
 RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
-
-
 PluginFolders = Annotated[
     list[Path] | None,
     typer.Option("--datasets-dir", metavar="FOLDER", help="Search this folder for plugins, too; can be repeated."),

@@ -149,7 +149,7 @@ def conversion_summary(done: ConversionResult, seconds: float) -> list[str]:
     parts = f" in {pluralize(done.parts, 'part')}" if done.parts > 1 else ""
     size = f"{done.bytes / 1e6:,.1f} MB" if done.bytes < 1e9 else f"{done.bytes / 1e9:,.2f} GB"
     each = f", {done.bytes / done.images / 1000:,.1f} kB each" if done.images else ""
-    why = [f"{count:,} {one_line(reason, 60)}" for reason, count in done.reasons.items()]
+    why = [f"{one_line(reason, 60)} ({count:,})" for reason, count in done.reasons.items()]
     shown = [
         *why[:_REASONS],
         *([f"{len(why) - _REASONS} more reasons"] * (len(why) > _REASONS)),
