@@ -341,9 +341,8 @@ def _locked(path: Path) -> IO[str]:
         file.close()
         raise RunError(f"{path.parent} can't be locked ({error.strerror}); use a folder on a local disk.") from error
     with contextlib.suppress(OSError):  # only for people who look at the run
-        file.truncate(0)
-        file.write(f"{os.getpid()} {socket.gethostname()}\n")
-        file.flush()
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), f"{os.getpid()} {socket.gethostname()}\n".encode())
     return file
 
 

@@ -48,7 +48,8 @@ class Writer:
         on_fault: Callable[[], None],
         workers: int = 1,
     ) -> None:
-        self._group = max(1, min(MAX_GROUP, workers // 4))
+        self._group = 1  # the first answer waits for no other: until it is on the disk, a full disk may cost all others
+        self._usual_group = max(1, min(MAX_GROUP, workers // 4))
         self._store = store
         self._records = records
         self._pairs = pairs
@@ -163,6 +164,8 @@ class Writer:
             try:
                 if entries or self._has_facts():
                     await self._commit(entries)
+                if entries:
+                    self._group = self._usual_group
                 _release(group, saved=True)
                 group = []
                 await self._append_pairs(entries)

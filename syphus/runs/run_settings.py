@@ -6,6 +6,7 @@ anything secret, since keys are in the environment or in the config file. So `re
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import socket
@@ -168,7 +169,10 @@ class KeptCommand(NamedTuple):
 
 
 def keep_command(store: Store, command: str, options: Options, plugins: tuple[Path, ...] = ()) -> None:
-    """Keep a command with its run, without committing. `plugins` are the folders in which its plugin was found."""
+    """Keep a command with its run, without committing. `plugins` are the folders in which its plugin was found.
+
+    A command that is kept already stays as it is: a run that has nothing to do leaves its ledger untouched.
+    """
     if plugins:
         options = replace(options, datasets_dir=tuple(dict.fromkeys((*options.datasets_dir, *plugins))))
     if options.example:
@@ -179,8 +183,10 @@ def keep_command(store: Store, command: str, options: Options, plugins: tuple[Pa
         for each in fields(Options)
         if each.name not in _NOT_KEPT and getattr(options, each.name) != getattr(default, each.name)
     }
-    kept = KeptCommand(command, given, socket.gethostname(), time.time())
-    set_meta(store, _COMMAND_META, orjson.dumps(kept._asdict()).decode())
+    before = kept_command(store)
+    if before is None or (before.command, before.options) != (command, given):
+        kept = KeptCommand(command, given, socket.gethostname(), time.time())
+        set_meta(store, _COMMAND_META, json.dumps(kept._asdict()))  # orjson takes no path that is not UTF-8
 
 
 def _as_json(name: str, value: object) -> object:
@@ -194,7 +200,7 @@ def _as_json(name: str, value: object) -> object:
 def kept_command(store: Store) -> KeptCommand | None:
     """Return the newest command of a run; None if an earlier version made it."""
     kept = get_meta(store, _COMMAND_META)
-    return KeptCommand(**orjson.loads(str(kept))) if kept else None
+    return KeptCommand(**json.loads(str(kept))) if kept else None
 
 
 def resumed_options(folder: Path, overrides: Mapping[str, object]) -> tuple[str, Options]:

@@ -50,7 +50,7 @@ def test_the_first_signal_waits_for_the_calls_in_flight_and_keeps_their_answers(
         assert 12 <= watch.ok <= 12 + 8
         told = err.splitlines()
         assert any(re.match(r"Stopping: waiting up to 30 s for \d requests in flight", line) for line in told)
-        assert f"Stopped by {number.name}." in told
+        assert f"Stopped by {'Ctrl-C' if number is signal.SIGINT else number.name}." in told
         assert f"Resume with the same command: {typed(*arguments[1:])}" in told
         asked = watch.requests
         ran = run_rows(tmp_path, simulated.url, ROWS)
