@@ -159,7 +159,9 @@ def _register(
             record = fault.record if isinstance(fault, InputError) else None
             if record is None or ALLOW_BAD_ROWS in str(fault):
                 raise
-            raise InputError(f"{fault}; or count such rows as failed: {ALLOW_BAD_ROWS}", record) from fault.__cause__
+            raise InputError(
+                f"{fault}. To count such rows as failed, add {ALLOW_BAD_ROWS}", record
+            ) from fault.__cause__
         reject_input(store)
         skip_failing_records(dataset, options.query_inputs_path, tolerance, fault)
         return register(store, stage, input_queries(*source), row_selector(*source), tick, look)

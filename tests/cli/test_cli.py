@@ -172,7 +172,7 @@ def test_datasets_are_listed_as_text_and_as_json_and_a_broken_one_with_its_error
     assert listed["SpotTheDifference.change"] == ""
     broken = next(error for error in listed.values() if error)
     assert re.match(r"broken\.py:3 SyntaxError: ", broken)
-    assert f"broken: {broken}"[:60] in text.stdout
+    assert broken[:60] in text.stdout
     assert "SpotTheDifference.change" in text.stdout
 
 
@@ -297,7 +297,7 @@ WRONG = {
     "--name SpotTheDiff.change": 'there is no dataset "SpotTheDiff.change"; did you mean SpotTheDifference.change ...',
     f"{SD} -in nope.json --offline": "nope.json: no such file; name the annotations with --query_inputs_path (-in)",
     f"{R} -in bad.jsonl --offline": "bad.jsonl: record 2 (line 2): ...",
-    f"{SD} -in short.json --offline": 'short.json: record 2 (line 3): no "sentences"; it has img_id',
+    f"{SD} -in short.json --offline": 'short.json: record 2 (line 3): no "sentences"; it has img_id. To count ...',
     f"{R} -in empty.jsonl --offline": "empty.jsonl holds no queries. Nothing was sent.",
     f"{R} --offline --slice_end 0": "--slice-start 0 and --slice-end 0 leave none of the 10 rows. Nothing was sent.",
     f"{R} --offline --slice_start 6 --slice_end 6": (
@@ -451,7 +451,7 @@ def test_what_is_told_to_be_typed_can_be_typed(folder: Path, on_path: bool) -> N
     (programs / "python").write_text("#!/bin/sh\nexit 42\n", "utf-8")
     (programs / "python").chmod(0o755)
     stopped = cli(folder, *ROWS, "--config", "config.json", "--max-requests", "4", PATH=path)
-    told = stopped.stderr.splitlines()[-1].partition("rerun: ")[2]
+    told = stopped.stderr.splitlines()[-1].partition("raise the budget: ")[2]
     assert told.startswith("python " if on_path else f"{sys.executable} ")
     typed_in = subprocess.run(
         ["bash", "-c", told.removesuffix("N") + "10"],

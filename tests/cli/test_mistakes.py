@@ -110,7 +110,7 @@ MISTAKES = {
     "--name Rows.rows -in half.csv.gz --offline": "can't be read",
     "new Street -in sheet.xlsx": "save the sheet as CSV in UTF-8",
     # what is in it
-    "--name Rows.rows -in ragged.csv --offline": 'record 2 (line 3): 3 cells, the header has 2; put a cell that holds "," into quotes; or count such rows as failed: --allow-bad-rows',  # noqa: E501
+    "--name Rows.rows -in ragged.csv --offline": 'record 2 (line 3): 3 cells, the header has 2; put a cell that holds "," into quotes. To count such rows as failed, add --allow-bad-rows',  # noqa: E501
     "--name Rows.rows -in quote.csv --offline": "record 2 (line 3): a quote that begins a cell has no end",
     "--name Rows.rows -in latin.csv --offline": 'read_csv(path, encoding="cp1252")',
     "--name Array.array -in torn.json --offline": "record 2 (line 1): the file ends within this record",

@@ -117,7 +117,8 @@ def test_a_random_sample_is_drawn_from_all_rows(tmp_path: Path) -> None:
 
 def test_without_the_option_the_first_one_stops_the_run(tmp_path: Path) -> None:
     ran = run_bad(tmp_path, LOADING["field"], json.dumps(records({"id": "b"})), allow_bad_rows=False)
-    assert (ran.exit_code, str(ran.error)) == (2, f'{tmp_path}/in.json: record 2 (line 1): no "text"; it has id')
+    fault = f'{tmp_path}/in.json: record 2 (line 1): no "text"; it has id'
+    assert (ran.exit_code, str(ran.error)) == (2, f"{fault}. To count such rows as failed, add --allow-bad-rows")
 
 
 def test_a_plugin_that_reads_in_its_own_way_stops_and_says_why(tmp_path: Path) -> None:
