@@ -302,7 +302,7 @@ def translate_as_dataset(options: Options, observer: PlainObserver) -> NoReturn:
 
 def _translate(path: Path, output: Path | None, options: Options, observer: PlainObserver) -> NoReturn:
     from syphus import api
-    from syphus.cli.summary import translation_summary
+    from syphus.cli.closing_table import translation_summary
 
     done = api.translate(path, output, observer=observer, **arguments(options, _ROW_OPTIONS))
     observer.conclude(translation_summary(done.result, given_command()), failed=bool(done.exit_code))

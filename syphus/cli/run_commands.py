@@ -34,7 +34,7 @@ from syphus.text import align_columns, format_dollars, format_duration, pluraliz
 from syphus.types import State
 
 if TYPE_CHECKING:
-    from syphus.formats.report import Report
+    from syphus.formats.report import Expense, Report
     from syphus.progress import PlainObserver
     from syphus.runs.reader import RunStatus, RunSummary
     from syphus.runs.rows import RowRecord, TriedRows
@@ -68,7 +68,8 @@ def status(
 def resume(folder: RunFolder, options: Options, observer: PlainObserver) -> None:
     """Continue a run with its last command, from any folder. Options that are given replace those of the run."""
     from syphus import api
-    from syphus.cli.summary import run_summary, translation_summary
+    from syphus.cli.closing_table import translation_summary
+    from syphus.cli.summary import run_summary
 
     default = Options()
     given = {name: value for name, value in arguments(options, _PLACE).items() if value != getattr(default, name)}
@@ -152,11 +153,10 @@ def runs(
 
 def status_lines(state: RunStatus, folder: Path) -> list[str]:
     """Return the state of a run, for `status`."""
+    from syphus.cli.closing_table import language_lines, look_lines, retry_translations_line
     from syphus.cli.summary import (
         behind_line,
-        cost,
         endpoint_lines,
-        language_lines,
         quoted_path,
         repairs_before_retry,
         states_to_retry_of,
@@ -164,17 +164,16 @@ def status_lines(state: RunStatus, folder: Path) -> list[str]:
         usage_lines,
     )
     from syphus.formats.translation_report import TRANSLATE_STAGE
-    from syphus.ledger.records import ANSWERED
 
     report, working = state.report, state.working
     session = report.sessions[-1] if report.sessions else None
-    lines = summary(report) if report.stage != TRANSLATE_STAGE else [cost(report), *usage_lines(report)]
+    lines = summary(report) if report.stage != TRANSLATE_STAGE else []
+    lines += _error_lines(report.of_rows, "requests")
     if report.translation is not None:
-        lines += language_lines(report.translation)
-    errors = {cause: count for cause, count in report.spending.causes.items() if cause != ANSWERED}
-    if errors:
-        by_cause = ", ".join(f"{count:,} {cause}" for cause, count in sorted(errors.items(), key=lambda item: -item[1]))
-        lines.append(f"{report.spending.requests:,} requests; without an answer: {by_cause}")
+        lines += language_lines(report.translation, report.of_translation)
+    if report.of_translation is not None:
+        lines += usage_lines(report.of_translation)
+        lines += _error_lines(report.of_translation, "requests of the translation")
     lines += endpoint_lines(report)
     if working:
         return [*lines, *_working_lines(state)]
@@ -185,6 +184,9 @@ def status_lines(state: RunStatus, folder: Path) -> list[str]:
     if report.translation is not None and report.translation.behind:
         lines.append(behind_line(report.translation, folder))
     lines += _look_lines(report, folder)
+    if report.translation is not None:
+        lines += look_lines(report.translation, folder)
+        lines += retry_translations_line(report.translation, folder, state.command)
     if report.counts.states[State.PENDING] and state.command is not None:
         most = state.command.options.get("max_requests")
         higher = " --max-requests N" if most is not None and state.requests >= int(str(most)) else ""
@@ -195,6 +197,17 @@ def status_lines(state: RunStatus, folder: Path) -> list[str]:
         lines.append(f"To retry them, add --retry {states} to the run's command.")
     lines += [f"Once {what}, add --retry {State.FAILED} to the run's command." for what in repairs_before_retry(report)]
     return lines
+
+
+def _error_lines(expense: Expense, what: str) -> list[str]:
+    """Return how many requests there were, and why some have no answer; nothing if all have one."""
+    from syphus.ledger.records import ANSWERED
+
+    errors = {cause: count for cause, count in expense.spending.causes.items() if cause != ANSWERED}
+    if not errors:
+        return []
+    by_cause = ", ".join(f"{count:,} {cause}" for cause, count in sorted(errors.items(), key=lambda item: -item[1]))
+    return [f"{expense.spending.requests:,} {what}; without an answer: {by_cause}"]
 
 
 def _working_lines(state: RunStatus) -> list[str]:

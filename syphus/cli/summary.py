@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
-from syphus.formats.report import Report, RunResult, TranslationResult
-from syphus.formats.translation_report import LanguageReport, TranslationReport
+from syphus.formats.report import Expense, Report, RunResult
+from syphus.formats.translation_report import TranslationReport
 from syphus.ledger.sessions import RequestKind
 from syphus.ledger.summary import EndpointUse
 from syphus.plugins.discovery import PluginInfo, is_shipped
@@ -39,40 +39,6 @@ if TYPE_CHECKING:
 
 SYPHUS = "syphus"  #: in commands that are proposed
 _LEAST_DESCRIPTION = 20  # columns that a description needs beside a path
-_REASONS_PER_LANGUAGE = 3  #: that are shown
-
-
-def language_lines(report: TranslationReport) -> list[str]:
-    """Return how many pairs are in each state, over all languages and in each, and the reasons."""
-    total = report.pairs * len(report.languages)
-    states = {state: sum(each.counts.states[state] for each in report.languages) for state in State}
-    parts = " + ".join(f"{states[state]:,} {state}" for state in State)
-    what = f"{pluralize(report.pairs, 'pair')} in {pluralize(len(report.languages), 'language')}"
-    rows = [_row(each) for each in report.languages]
-    new = f" ({pluralize(report.behind, 'new pair')})" if report.behind else ""
-    return [f"{what}: {total:,} = {parts}{new}", *(f"  {line}" for line in align_columns(rows, 1))]
-
-
-def _row(report: LanguageReport) -> tuple[str, ...]:
-    counts, ok = report.counts, report.ok
-    tokens = report.usage.prompt_tokens + report.usage.completion_tokens
-    reasons = [
-        f"{n:,} {one_line(reason, 60)}" for found in counts.reasons.values() for reason, n in found.most_common()
-    ]
-    shown = [*reasons[:_REASONS_PER_LANGUAGE], *(["..."] if len(reasons) > _REASONS_PER_LANGUAGE else [])]
-    pending = f"{counts.states[State.PENDING]:,} pending" if counts.states[State.PENDING] else ""
-    judged = f"{report.judged.total:,} judged, {report.judged.bad.total():,} bad" if report.judged else ""
-    return (
-        *(
-            report.code,
-            f"{ok:,} ok",
-            f"{counts.retried:,} retried",
-            f"{tokens / ok:,.0f} tokens per pair" if ok else "-",
-        ),
-        *(judged, pending, "   ".join(shown)),
-    )
-
-
 _TO_FIX = {ReasonKind.PLUGIN: "the plugin is fixed", ReasonKind.IMAGE: "the images are there"}
 _REASONS_PER_STATE = 4  #: that are shown
 _RETRY = re.compile(r" (?:--retry[ =](?:'[^']*'|\S+)|'--retry=[^']*')")  # quoted as shlex does it
@@ -82,10 +48,10 @@ def summary(report: Report) -> list[str]:
     """Return the queries by state, the cost, and the reasons of those that are not ok."""
     counts = report.counts
     parts = " + ".join(f"{counts.states[state]:,} {state}" for state in State)
-    paid = f"{cost(report)} over {pluralize(len(report.sessions), 'session')}"
+    paid = f"{cost(report.of_rows)} over {pluralize(report.of_rows.sessions, 'session')}"
     lines = [f"{pluralize(counts.total, 'query', 'queries')} = {parts}    {pluralize(counts.pairs, 'pair')}    {paid}"]
     lines += [_reasons(report, state) for state in State if report.counts.reasons.get(state)]
-    lines += usage_lines(report)
+    lines += usage_lines(report.of_rows)
     if counts.shared:
         shared = pluralize(counts.shared, "query shares", "queries share")
         lines.append(f"{shared} the answer of an identical query.")
@@ -231,20 +197,20 @@ def _reasons(report: Report, state: State) -> str:
     return f"{state:<10}" + "   ".join(shown)
 
 
-def cost(report: Report) -> str:
-    """Return the cost of a run, over all its stages."""
-    if report.cost is None:
+def cost(expense: Expense) -> str:
+    """Return the dollars of an expense, and what else may have been billed."""
+    if expense.cost is None:
         return "cost unknown"
-    spending, unknown = report.spending, report.spending.unknown_tokens
+    spending, unknown = expense.spending, expense.spending.unknown_tokens
     dollars = f", {format_dollars(spending.unknown_cost)}," if spending.unknown_cost else ""
-    return format_dollars(report.cost) + (
+    return format_dollars(expense.cost) + (
         f" plus up to {unknown:,} tokens{dollars} that may have been billed without a reply" if unknown else ""
     )
 
 
-def usage_lines(report: Report) -> list[str]:
-    """Return the shares of prompt cache and reasoning in the tokens of all stages; nothing if there were none."""
-    usage, lines = report.spending.usage, []
+def usage_lines(expense: Expense) -> list[str]:
+    """Return the shares of prompt cache and reasoning in the tokens of an expense; nothing if there were none."""
+    usage, lines = expense.spending.usage, []
     if usage.cached_tokens or usage.cache_write_tokens:
         written = f", {usage.written_share:.0%} written to it" if usage.cache_write_tokens else ""
         lines.append(f"Prompt cache: {usage.read_share:.0%} of the input tokens read from it{written}.")
@@ -273,49 +239,6 @@ def _endpoint_row(use: EndpointUse, cost: float | None) -> tuple[str, ...]:
         "unknown" if cost is None else format_dollars(cost),
         *("-" if each is None else f"{each:.2g} s" for each in seconds),
     )
-
-
-_BY_LANGUAGE = re.compile(r"(.*)_([a-z]{2})(\.[a-z]+)")
-
-
-def translation_summary(done: TranslationResult, command: str) -> list[str]:
-    """Return how a translation ended: what stopped it, the languages, the files, and the command that resumes it."""
-    report = done.report
-    lines = [str(done.stopped_by)] if done.stopped_by is not None else []
-    assert report.translation is not None
-    lines += [
-        *language_lines(report.translation),
-        f"{cost(report)} in total, over {pluralize(len(report.sessions), 'session')}",
-        *usage_lines(report),
-    ]
-    if report.simulated:
-        lines.append(SIMULATED_NOTICE)
-    gaps = sum(done.missing_context.values())
-    if gaps:
-        what = pluralize(gaps, "translated round lacks", "translated rounds lack")
-        fate = "kept because of --partial" if done.partial else "left out; --partial keeps them"
-        lines.append(f"{what} earlier rounds in the same language: {fate}.")
-    lines += file_lines(_grouped(done.files))
-    states = {state: sum(each.counts.states[state] for each in report.translation.languages) for state in State}
-    if done.stopped_by is not None:
-        lines.append(resume_line(done.stopped_by, command))
-    elif bad := [
-        state.value for state in (State.INVALID, State.TRUNCATED, State.REFUSED, State.FAILED) if states[state]
-    ]:
-        lines.append(f"Retry them with: {without_retry(command)} --retry {','.join(bad)}")
-    return lines
-
-
-def _grouped(files: Sequence[str]) -> list[str]:
-    """Return the files with those that differ by language as one: `SD_instructions_{zh,ja}.json`."""
-    kinds: dict[tuple[str, str], list[str]] = {}
-    for file in files:
-        found = _BY_LANGUAGE.fullmatch(file)
-        kinds.setdefault((found[1], found[3]) if found else (file, ""), []).append(found[2] if found else "")
-    return [
-        f"{name}_{{{','.join(codes)}}}{end}" if len(codes) > 1 else f"{name}_{codes[0]}{end}" if codes[0] else name
-        for (name, end), codes in kinds.items()
-    ]
 
 
 def cold_start_summary(ended: ColdStartResult, command: str) -> list[str]:

@@ -12,11 +12,15 @@ import orjson
 
 from syphus.config.pricing import Prices
 from syphus.errors import SyphusError
-from syphus.formats.translation_report import TranslationReport, read_translation
+from syphus.formats.translation_report import (
+    TRANSLATION_STAGES,
+    TranslationReport,
+    read_translation,
+)
 from syphus.formats.translation_report import as_json as translation_as_json
 from syphus.io.durable import replace_file
 from syphus.ledger.relations import describe_relation
-from syphus.ledger.sessions import Session, all_settings, sessions, unfinished_calls, unfinished_cost
+from syphus.ledger.sessions import Session, all_settings, count_sessions, sessions, unfinished_calls, unfinished_cost
 from syphus.ledger.store import Store
 from syphus.ledger.summary import (
     Counts,
@@ -33,6 +37,14 @@ from syphus.model_names import is_simulated, public_name
 from syphus.types import Pair, State
 
 
+class Expense(NamedTuple):
+    """What some of a run's stages took. `cost` is in dollars, None if a price is unknown."""
+
+    spending: Spending
+    cost: float | None
+    sessions: int
+
+
 class Report(NamedTuple):
     """The counts and costs of a run. `cost` is in dollars, None if a price is unknown; it is never guessed."""
 
@@ -44,8 +56,10 @@ class Report(NamedTuple):
     cost: float | None
     rules: dict[str, dict[str, int]]  #: "repairs" and "rejections" by cleaning rule
     unfinished_calls: int  #: of all stages: maximum requests in flight when sessions were killed, or now
+    of_rows: Expense  #: of all stages but the translation's
     relations: dict[str, object]  #: how pairs are related, and from which vectors; empty if the plugin decides
     translation: TranslationReport | None = None
+    of_translation: Expense | None = None  #: of the stages of the translation, if there is one
     forms: tuple[tuple[FormUse, float | None], ...] = ()  #: with dollars, if the run asked for JSON
     unfinished_cost: tuple[float, int] = (0.0, 0)  #: of these calls: dollars, and the calls whose dollars are unknown
     endpoints: tuple[tuple[EndpointUse, float | None], ...] = ()  #: with dollars, the busiest first
@@ -82,6 +96,7 @@ class TranslationResult(NamedTuple):
     written: Mapping[str, int]
     missing_context: Mapping[str, int]
     partial: bool
+    folder: Path  #: of the ledger
 
     @property
     def exit_code(self) -> int:
@@ -120,6 +135,7 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
     with store.snapshot():
         spending, settings = count_spending(store), all_settings(store, stage)
         uses = count_forms(store, stage) if any("structured" in each for each in settings) else []
+        of_rows, of_translation = _expenses(store, spending, prices)
         return Report(
             stage,
             count_queries(store, stage),
@@ -129,12 +145,28 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
             prices.cost(spending.bills),
             count_rules(store, stage),
             unfinished_calls(store),
+            of_rows,
             describe_relation(store),
             None if brief else read_translation(store, prices),
+            of_translation,
             tuple((use, prices.cost(use.bills)) for use in uses),
             unfinished_cost(store),
             tuple((use, prices.cost(use.bills)) for use in count_endpoints(store)),
         )
+
+
+def _expenses(store: Store, spending: Spending, prices: Prices) -> tuple[Expense, Expense | None]:
+    """Return what the rows took, and what their translation did; `spending` is that of all stages."""
+    every = count_sessions(store)
+    of_rows = count_sessions(store, without=TRANSLATION_STAGES)
+    if of_rows == every:
+        return Expense(spending, prices.cost(spending.bills), every), None
+    rows = count_spending(store, without=TRANSLATION_STAGES)
+    translation = count_spending(store, of=TRANSLATION_STAGES)
+    return (
+        Expense(rows, prices.cost(rows.bills), of_rows),
+        Expense(translation, prices.cost(translation.bills), every - of_rows),
+    )
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -148,7 +180,7 @@ def as_json(report: Report) -> dict[str, object]:
     counts, spending = report.counts, report.spending
     usage = spending.usage
     forms = {"forms": {use.form: _form(use, cost) for use, cost in report.forms}} if report.forms else {}
-    translated = {"translation": translation_as_json(report.translation)} if report.translation else {}
+    translated = {"translation": _translation(report.translation, report.of_translation)} if report.translation else {}
     return {
         "queries": counts.total,
         "states": {state.value: counts.states[state] for state in State},
@@ -187,6 +219,12 @@ def as_json(report: Report) -> dict[str, object]:
         "seconds": round(report.seconds, 3),
         "sessions": [_session(session) for session in report.sessions],
     }
+
+
+def _translation(report: TranslationReport, expense: Expense | None) -> dict[str, object]:
+    """Return the translation; `requests` and `cost` are its own, which those of the run include."""
+    own = {"requests": expense.spending.requests, "cost": expense.cost} if expense else {"requests": 0, "cost": 0.0}
+    return {**translation_as_json(report), **own}
 
 
 def _form(use: FormUse, cost: float | None) -> dict[str, object]:

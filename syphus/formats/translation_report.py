@@ -23,6 +23,7 @@ from syphus.types import State, Usage
 
 TRANSLATE_STAGE, RETRY_STAGE = "translate", "translate again"  #: the names of the stages
 JUDGE_STAGE = "judge translations"
+TRANSLATION_STAGES = (TRANSLATE_STAGE, RETRY_STAGE, JUDGE_STAGE)  #: everything that a translation asks
 LANGUAGES_KEY = "languages"  #: in the meta table: the codes of all languages ever requested, separated by commas
 SOURCE_KEY = "translated pairs"  #: in the meta table: the newest outcome and the number of pairs when they were read
 CHUNK_MARK = '"of":'  #: in the meta (JSON) of queries that are chunks of a long pair, and in no other
@@ -87,6 +88,11 @@ class TranslationReport(NamedTuple):
     pairs: int
     languages: list[LanguageReport]
     behind: int = 0  #: of these pairs, those that are new or changed since the last translation; pending everywhere
+
+    @property
+    def states(self) -> dict[State, int]:
+        """How many translations are in each state, over all languages."""
+        return {state: sum(each.counts.states[state] for each in self.languages) for state in State}
 
     def is_complete(self, codes: list[str]) -> bool:
         """Return whether every pair is translated into these languages."""

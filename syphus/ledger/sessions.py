@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 import orjson
 
+from syphus.ledger.schema import BILLS
 from syphus.ledger.store import Store
 from syphus.types import State
 from syphus.version import __version__
@@ -143,6 +144,22 @@ def sessions(store: Store, stage: str) -> list[Session]:
         stage,
     )
     return [Session(*row) for row in rows]
+
+
+def count_sessions(store: Store, *, without: Sequence[str] = ()) -> int:
+    """Count the sessions of all stages but those in `without`."""
+    places = ", ".join("?" * len(without))
+    return int(store.read_value(f"SELECT count(*) FROM session WHERE stage NOT IN ({places})", *without))
+
+
+def answering_session(store: Store, stage: str) -> tuple[str, str] | None:
+    """Return the model and the endpoint of the newest session of a stage that has an answer; None if none has."""
+    row = store.read_one(
+        "SELECT settings ->> 'model', endpoint FROM session JOIN spec ON spec = spec.id WHERE stage = ? "
+        f"AND session.id IN (SELECT session FROM {BILLS}) ORDER BY session.id DESC LIMIT 1",
+        stage,
+    )
+    return (str(row[0] or ""), str(row[1])) if row else None
 
 
 def has_sessions(store: Store) -> bool:

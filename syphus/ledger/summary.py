@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from syphus.ledger.records import LATENCY_STEPS
@@ -46,7 +46,7 @@ class Counts(NamedTuple):
 
 
 class Spending(NamedTuple):
-    """All requests of all sessions."""
+    """All requests of all sessions, or of those of some stages."""
 
     requests: int
     maybe_billed: int  #: requests without an answer that may have been billed
@@ -84,12 +84,16 @@ def count_queries(store: Store, stage: str) -> Counts:
     return Counts(sum(states.values()), states, reasons, sum(row[3] for row in rows), shared or 0)
 
 
-def count_spending(store: Store) -> Spending:
-    """Add up the requests of all sessions."""
+def count_spending(store: Store, *, of: Collection[str] = (), without: Collection[str] = ()) -> Spending:
+    """Add up the requests of all sessions; only those `of` some stages, or `without` those of some stages."""
+    in_stages = f"IN (SELECT id FROM session WHERE stage IN ({', '.join('?' * len([*of, *without]))}))"
+    where = f"WHERE session {in_stages}" if of else f"WHERE session NOT {in_stages}" if without else ""
     attempts = store.read(
         "SELECT cause, sum(requests), sum(maybe_billed), sum(unknown_tokens), total(unknown_cost), "
         "sum(iif(unknown_cost IS NULL, maybe_billed, 0)), sum(iif(unknown_cost IS NULL, unknown_tokens, 0)) "
-        "FROM attempt GROUP BY cause"
+        f"FROM attempt {where} GROUP BY cause",
+        *of,
+        *without,
     )
     causes = Counter({cause: requests for cause, requests, *_ in attempts})
     return Spending(
@@ -97,7 +101,7 @@ def count_spending(store: Store) -> Spending:
         sum(row[2] for row in attempts),
         sum(row[3] for row in attempts),
         causes,
-        _model_uses(store),
+        [use for use in _model_uses(store) if (not of or use.stage in of) and use.stage not in without],
         sum(row[4] for row in attempts),
         (sum(row[5] for row in attempts), sum(row[6] for row in attempts)),
     )

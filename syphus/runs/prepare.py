@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -181,10 +181,9 @@ def prepare(
     template = load_prompt_template(dataset, options.prompt_path)
     if not needs_endpoint:
         environ = _with_keys(options.config, environ)
+    find_model = only_model if needs_endpoint and ask_server else None
     try:
-        prepared = PreparedRun(
-            options, plugin, dataset, template, _config(options, environ, ask=needs_endpoint and ask_server)
-        )
+        prepared = PreparedRun(options, plugin, dataset, template, _config(options, environ, find_model))
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise
@@ -236,9 +235,15 @@ def _json_form(prepared: PreparedRun) -> JsonForm | None:
     return form
 
 
-def prepare_endpoint(options: Options, environ: Mapping[str, str]) -> EndpointContext:
-    """Find and check the endpoint, without a dataset plugin. Raises `UsageError`."""
-    context = EndpointContext(replace(options, num_threads=max(1, options.num_threads)), _config(options, environ))
+def prepare_endpoint(
+    options: Options, environ: Mapping[str, str], find_model: Callable[[Config], str] = only_model
+) -> EndpointContext:
+    """Find and check the endpoint, without a dataset plugin. Without a model, `find_model` is asked for it.
+
+    Raises `UsageError`.
+    """
+    config = _config(options, environ, find_model)
+    context = EndpointContext(replace(options, num_threads=max(1, options.num_threads)), config)
     check_budget(context)
     return context
 
@@ -298,7 +303,9 @@ def _input_path(options: Options, plugin: LoadedPlugin) -> str:
     return str(beside if beside.exists() else shipped_folder("examples") / plugin.cls.example)
 
 
-def _config(options: Options, environ: Mapping[str, str], *, ask: bool = True) -> Config:
+def _config(
+    options: Options, environ: Mapping[str, str], find_model: Callable[[Config], str] | None = only_model
+) -> Config:
     overrides = {
         "model": options.model,
         "temperature": options.temperature,
@@ -320,7 +327,7 @@ def _config(options: Options, environ: Mapping[str, str], *, ask: bool = True) -
             _check_config(options.config)
         values = {name: value for name, value in overrides.items() if value is not None}
         return _config_without_endpoint(_SIMULATED_MODEL, values)
-    config = load_config(options.config, overrides, environ, *([only_model] if ask else []))
+    config = load_config(options.config, overrides, environ, *([find_model] if find_model else []))
     limits = {
         name: value
         for name in ("requests_per_minute", "tokens_per_minute")

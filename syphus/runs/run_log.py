@@ -20,6 +20,7 @@ import orjson
 
 from syphus.errors import SyphusError
 from syphus.formats.report import Report
+from syphus.formats.translation_report import TRANSLATE_STAGE, TranslationReport
 from syphus.ledger.store import Store
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.progress_lines import ProgressFormatter, local_time
@@ -194,26 +195,53 @@ class Ending(NamedTuple):
         """The ending in one line."""
         parts = [f"{self.folder}: {self.state}"]
         if self.report is not None:
-            counts = self.report.counts
-            states = ", ".join(f"{counts.states[state]:,} {state}" for state in State if counts.states[state])
-            cost = "cost unknown" if self.report.cost is None else format_spent(self.report.cost, self.report.simulated)
-            parts.append(f"{states or '0 queries'}, {pluralize(counts.pairs, 'pair')}, {cost}")
+            counted, dollars = self._states, self._cost
+            states = ", ".join(f"{counted[state]:,} {state}" for state in State if counted[state])
+            cost = "cost unknown" if dollars is None else format_spent(dollars, self.report.simulated)
+            if translation := self._translation:
+                languages = pluralize(len(translation.languages), "language")
+                pairs = f"{pluralize(translation.pairs, 'pair')} in {languages}"
+                parts.append(f"{pairs}: {states or '0 translations'}, {cost}")
+            else:
+                parts.append(f"{states or '0 queries'}, {pluralize(self.report.counts.pairs, 'pair')}, {cost}")
         return "; ".join([*parts, *([str(self.stopped_by)] if self.stopped_by else [])])
 
     def values(self) -> dict[str, object]:
         """Return the ending as JSON values; counts and cost are None where they are not known."""
-        counts = None if self.report is None else self.report.counts
+        states = None if self.report is None else self._states
+        pairs = None if self.report is None else self.report.counts.pairs
+        if states is not None and self._translation:
+            pairs = states[State.OK]
         return {
             "folder": str(self.folder.absolute()),
             "state": self.state,
             "exit_code": self.exit_code,
             "reason": str(self.stopped_by or ""),
             "message": self.message,
-            "queries": counts and counts.total,
-            **{state.value: counts and counts.states[state] for state in State},
-            "pairs": counts and counts.pairs,
-            "cost": self.report and self.report.cost,
+            "queries": states and sum(states.values()),
+            **{state.value: states and states[state] for state in State},
+            "pairs": pairs,
+            "cost": self._cost,
         }
+
+    @property
+    def _translation(self) -> TranslationReport | None:
+        """The translation, if that is the command that ended."""
+        return self.report.translation if self.report is not None and self.report.stage == TRANSLATE_STAGE else None
+
+    @property
+    def _states(self) -> dict[State, int]:
+        """How many queries are in each state; of a translation how many translations, over all languages."""
+        if self._translation:
+            return self._translation.states
+        return dict.fromkeys(State, 0) if self.report is None else self.report.counts.states
+
+    @property
+    def _cost(self) -> float | None:
+        """The dollars of the run; of a translation its own."""
+        if self._translation and self.report is not None and self.report.of_translation is not None:
+            return self.report.of_translation.cost
+        return self.report and self.report.cost
 
 
 def notify_end(command: str | None, ending: Ending, observer: Observer, seconds: float = NOTIFY_SECONDS) -> None:

@@ -18,6 +18,7 @@ import orjson
 
 from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.config.options import Options
+from syphus.config.settings import Config
 from syphus.errors import InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.mimicit.entries import table_parts
 from syphus.formats.mimicit.writer import FORMAT_VERSION
@@ -25,12 +26,13 @@ from syphus.formats.report import Report, TranslationResult, make_report, write_
 from syphus.formats.translation_report import LANGUAGES_KEY, TRANSLATE_STAGE, known_languages, note_source
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
 from syphus.ledger.parts import reopen_parts
-from syphus.ledger.sessions import get_meta, last_settings, sessions, set_meta
-from syphus.ledger.store import Store
+from syphus.ledger.sessions import answering_session, get_meta, last_settings, sessions, set_meta
+from syphus.ledger.store import FILE, Store, open_for_reading
 from syphus.ledger.summary import average_size
 from syphus.pipeline.observer import Observer
 from syphus.runs.generate import GenerateStage
-from syphus.runs.prepare import RunContext, go_on_as_begun, prepare_endpoint
+from syphus.runs.model_life import only_model
+from syphus.runs.prepare import EndpointContext, RunContext, go_on_as_begun, prepare_endpoint
 from syphus.runs.quote import crash_warning
 from syphus.runs.reckoning import QuoteLine, confirm_cost, estimated_line, format_line
 from syphus.runs.run_log import keep_log
@@ -65,13 +67,55 @@ def translate(
 
     Raises `UsageError` if nothing can be sent, `StorageError` if the ledger can't be read or written any more.
     """
-    paths, context = find_paths(path, output), prepare_endpoint(options, environ)
+    paths = find_paths(path, output)
+    begun = _Begun(paths.ledger, observer)
+    context = begun.instead_of_default(prepare_endpoint(options, environ, begun.model))
     check_options(options)
     with open_run_folder(paths.ledger) as store, keep_log(store, context, observer, "translate") as log:
         context = go_on_as_begun(context, store, TRANSLATE_STAGE, log)
         result = translate_in(store, paths, context, log)
         log.end(result.report, result.stopped_by, result.exit_code)
     return result
+
+
+class _Begun:
+    """Finds the model of a translation for which none is named.
+
+    A translation that has begun goes on with its own. A new one takes that of the run, if the run asked the same
+    endpoint: another one may not have that model.
+    """
+
+    def __init__(self, ledger: Path, observer: Observer) -> None:
+        self._observer = observer
+        self._own, self._run = "", ("", "")
+        if (ledger / FILE).is_file():
+            store = open_for_reading(ledger)
+            try:
+                self._own = str((last_settings(store, TRANSLATE_STAGE) or {}).get("model") or "")
+                self._run = answering_session(store, GenerateStage.name) or ("", "")
+            finally:
+                store.close()
+
+    def model(self, config: Config) -> str:
+        """Return the model, or else the only one that the server has. Raises `NoEndpointError` if it has several."""
+        if self._own:
+            return self._own
+        return self._model_of_run(config) or only_model(config)
+
+    def instead_of_default(self, context: EndpointContext) -> EndpointContext:
+        """Return a context with the run's model instead of the default one, which stays at another endpoint."""
+        config = context.config
+        if self._own or not self._run[0] or "model" in config.model_fields_set:
+            return context
+        return context.with_config(config.model_copy(update={"model": self._model_of_run(config) or config.model}))
+
+    def _model_of_run(self, config: Config) -> str:
+        """Return the model of the run, and say so; "" if the run asked another endpoint."""
+        model, hosts = self._run[0], set(self._run[1].split(", "))
+        if not model or not all(endpoint.host in hosts for endpoint in config.endpoints):
+            return ""
+        self._observer.say(f"No model is named: the translation takes {model}, as the run did.")
+        return model
 
 
 def translate_in(store: Store, paths: TranslationPaths, context: RunContext, observer: Observer) -> TranslationResult:
@@ -106,6 +150,7 @@ class _TranslationJob:
         self._save_languages()
         self._keep_command()
         self._recheck()
+        self._rounds.settle_last_session()
         if self._context.options.retry:
             self._reopen()
         stopped_by = self._ask()
@@ -247,7 +292,9 @@ class _TranslationJob:
 
     def _result(self, report: Report, stopped_by: SyphusError | None) -> TranslationResult:
         """Return a result without files."""
-        return TranslationResult(report, stopped_by, (), self._codes, {}, {}, self._context.options.partial)
+        return TranslationResult(
+            report, stopped_by, (), self._codes, {}, {}, self._context.options.partial, self._paths.ledger
+        )
 
     def _write_reports(self, report: Report) -> Sequence[str]:
         folder = self._paths.ledger

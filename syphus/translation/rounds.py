@@ -47,10 +47,13 @@ class Rounds:
         self._observer = observer
         self._codes = list(plan.targets)
 
+    def settle_last_session(self) -> None:
+        """Settle what the last session left open, as it may have been killed; before translations are reopened."""
+        before = str(get_meta(self._store, _LAST_LANGUAGES) or "")
+        self._account([code for code in before.split(",") if code])
+
     def prepare(self) -> int:
         """Prepare the ledger for this session; return how many pairs, or chunks of pairs, await their first request."""
-        before = str(get_meta(self._store, _LAST_LANGUAGES) or "")
-        self._account([code for code in before.split(",") if code])  # the last session may have been killed
         set_meta(self._store, _LAST_LANGUAGES, ",".join(self._codes))
         reopen_queries_with_missing_parts(self._store, TRANSLATE_STAGE, self._codes)
         return self._runner.report(TRANSLATE_STAGE, brief=True).counts.states[State.PENDING]
