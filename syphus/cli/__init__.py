@@ -4,7 +4,7 @@
 load what the commands work with, in the functions that need them.
 
 app.py            the main job and its helpers: datasets, preview, clean, simulate; `--help`, errors, exit codes
-closing_table.py  the small table at the end of the main job on a terminal
+closing_table.py  how the main job ends on a terminal, and what people read about a translation
 commands.py       the other commands
 mimicit.py        the output of `verify`, `mix`, `stats` and `convert`
 parameters.py     command-line options from the fields of `Options`, in groups; --quiet, --verbose and --log-file

@@ -41,7 +41,7 @@ def run_table(finished: RunResult, command: str, folder: Path, has_rows: bool) -
     spent = format_spent(0.0, simulated=True) if report.simulated and report.of_rows.cost == 0 else cost(report.of_rows)
     head = f"{pluralize(counts.total, 'query', 'queries')}, {pluralize(counts.pairs, 'pair')}, {spent}"
     lines = [str(finished.stopped_by)] if finished.stopped_by is not None else []
-    lines.append(f"{head}, {pluralize(report.of_rows.sessions, 'session')}")
+    lines.append(f"{head}, {pluralize(len(report.sessions), 'session')}")
     lines += [f"  {line}" for line in align_columns(_state_rows(report), 1)]
     lines += [*usage_lines(report.of_rows), *endpoint_lines(report)]
     if report.simulated:

@@ -48,7 +48,7 @@ def summary(report: Report) -> list[str]:
     """Return the queries by state, the cost, and the reasons of those that are not ok."""
     counts = report.counts
     parts = " + ".join(f"{counts.states[state]:,} {state}" for state in State)
-    paid = f"{cost(report.of_rows)} over {pluralize(report.of_rows.sessions, 'session')}"
+    paid = f"{cost(report.of_rows)} over {pluralize(len(report.sessions), 'session')}"
     lines = [f"{pluralize(counts.total, 'query', 'queries')} = {parts}    {pluralize(counts.pairs, 'pair')}    {paid}"]
     lines += [_reasons(report, state) for state in State if report.counts.reasons.get(state)]
     lines += usage_lines(report.of_rows)
