@@ -55,6 +55,8 @@ def printable(text: str) -> str:
     """
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if text.replace("\n", "").replace("\t", "").isprintable():  # nearly always, and it takes a hundredth
+        return text
     return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 

@@ -226,7 +226,10 @@ class RequestSender:
         if (canned or verdict.action in (Action.RETRY, Action.PAUSE)) and health.should_give_up(now):
             silence = f"No usable answer from {host} for {health.seconds_since_answer(now):.0f} s"
             state.disable(ProviderError(sentence(silence, *_why(verdict))))
-        state.announce_health(": ".join(_why(verdict)) if verdict.completion else verdict.cause, now)
+        cause = ""
+        if health.is_surely_down:  # only then does anybody read it
+            cause = ": ".join(_why(verdict)) if verdict.completion else verdict.cause
+        state.announce_health(cause, now)
 
     def _pause(self, permit: Permit, headers: Mapping[str, str], verdict: ReplyVerdict, now: float) -> None:
         state = permit.endpoint_state
