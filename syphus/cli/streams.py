@@ -100,8 +100,8 @@ def flush_streams() -> None:
 
 
 def given_command() -> str:
-    """Return the command line, ready to be typed again."""
-    return f"{program()} {shlex.join(sys.argv[1:])}"
+    """Return the command line, ready to be typed again: without `--restart`, which would throw away what was done."""
+    return f"{program()} {shlex.join(word for word in sys.argv[1:] if word != '--restart')}"
 
 
 def program() -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syphus.errors import ConfigError, InputError, RunError, UsageError
+from syphus.io.durable import replace_file
 from syphus.plugins.annotation_shape import LIST, LOOKED_AT, Column, Path_, Shape, look_at
 from syphus.plugins.contract import queries
 from syphus.plugins.loading import load_file, plugins_in
@@ -95,13 +96,13 @@ def new_dataset(
     shape = look_at(source)
     guess = _guess(shape, source, text, id_column)
     thing = "video" if any(c is not None and _is_video(c) for c in (guess.image, guess.key)) else "image"
-    for path, content in (
-        (plugin, _plugin_source(class_name, _path_below(source, folder), shape, guess)),
-        (prompt, _prompt_source(guess, thing)),
-    ):
+    plugin_text = _plugin_source(class_name, _path_below(source, folder), shape, guess)
+    for path in (plugin, prompt):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(content)
+    with replace_file(prompt) as prompt_file, replace_file(plugin) as plugin_file:  # both, or none
+        for file, content in ((prompt_file, _prompt_source(guess, thing)), (plugin_file, plugin_text)):
+            file.write(content.encode())
+            file.flush()
     problem = _first_problem(plugin, source)
     lines = [f"{source}: {shape.kind}, {_count(shape)}", *_told(shape, guess)]
     lines += [f"Note: {problem}"] if problem else []

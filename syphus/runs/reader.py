@@ -365,12 +365,12 @@ def find_runs(output: Path) -> Iterator[Path]:
 
 def summarize_run(folder: Path) -> RunSummary:
     """Return the summary of a run, also of one that can't be read."""
-    last_used = max(path.stat().st_mtime for path in folder.glob(f"{FILE}*"))
+    last_used = max(path.lstat().st_mtime for path in folder.glob(f"{FILE}*"))  # it may be a link to nothing
     try:
         with RunReader(folder) as run:
             status = run.status()
             kept = run.command
-    except SyphusError as error:
+    except (SyphusError, OSError) as error:
         return RunSummary(folder, {}, 0, None, False, False, last_used, "", str(error))
     line = kept.line(folder.absolute()) if kept else ""
     return RunSummary(

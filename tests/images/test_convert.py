@@ -611,9 +611,10 @@ def _main(*killed_at: str) -> list[str]:
 def test_ctrl_c_leaves_what_is_done_and_says_how_to_go_on(tmp_path: Path, plugins: Path) -> None:
     noise(tmp_path / "photos", 12)
     arguments = ["convert", *PARTS, "--output", "KI"]
-    done = finish([*_main("SIGINT", "os.rename", "part-00001", "1"), *arguments], tmp_path)
+    done = finish([*_main("SIGINT", "os.rename", "part-00001", "1"), *arguments, "--restart"], tmp_path)
     assert done.returncode == 130
     assert done.stderr.splitlines()[-1].startswith("Stopped. Resume with the same command: ")
+    assert done.stderr.splitlines()[-1].endswith(" --output KI")  # without --restart, which would lose what is done
     done = finish([*_main(), *arguments], tmp_path)
     assert done.returncode == 0
     assert re.search(r"^Resuming after \d images\.$", done.stderr, re.MULTILINE)

@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from syphus import new_dataset
-from syphus.errors import ConfigError, InputError, RunError, SyphusError
+from syphus.errors import ConfigError, InputError, RunError, StorageError, SyphusError
 from syphus.io.record_reader import Record
 from syphus.plugins.annotation_shape import columns_of
 from syphus.plugins.contract import load_prompt_template, queries
@@ -182,6 +182,18 @@ def test_nothing_is_overwritten_and_nothing_is_half_written(tmp_path: Path) -> N
     with pytest.raises(RunError, match="exists already and is not overwritten"):
         new_dataset("Street", tmp_path / "a.csv", folder=tmp_path)
     assert not (tmp_path / "datasets").exists()
+
+
+def test_both_files_are_written_or_none(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,caption\n1,A dog runs here\n", "utf-8")
+    (tmp_path / "prompts").write_text("in the way", "utf-8")
+    with pytest.raises(OSError):  # noqa: PT011 - the command makes one line of any
+        new_dataset("Street", tmp_path / "a.csv", folder=tmp_path)
+    (tmp_path / "prompts").unlink()
+    (tmp_path / "prompts" / ".street.yaml.partial" / "in the way").mkdir(parents=True)
+    with pytest.raises(StorageError):
+        new_dataset("Street", tmp_path / "a.csv", folder=tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.suffix in (".py", ".yaml")] == []
 
 
 @pytest.mark.parametrize("name", ["", "!!!", "..", "../x/..", "x" * 300])

@@ -214,6 +214,10 @@ def test_a_run_that_cannot_be_read_is_listed_with_why(tmp_path: Path) -> None:
     (found,) = package.list_runs(tmp_path)
     assert found.state == "unreadable"
     assert "can't be read as a ledger" in found.problem
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "run.sqlite").symlink_to("nowhere")
+    assert [(run.folder.name, run.state) for run in package.list_runs(tmp_path)][-1] == ("linked", "unreadable")
     with pytest.raises(RunError, match="no such folder"):
         package.list_runs(tmp_path / "nowhere")
 
