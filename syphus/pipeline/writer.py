@@ -1,9 +1,8 @@
 """Writes results to the ledger, several in one commit.
 
-A commit takes half a millisecond of CPU besides the time of the disk, as much as the rest of a query. So the writer
-waits until a quarter of the workers wait for it, or a moment has passed. Larger groups would save little more, and
-workers that are released together send together: their answers also arrive together, and meanwhile the endpoint would
-idle.
+A commit costs the same CPU whatever is in it, besides the time of the disk. So the writer waits until a quarter of the
+workers wait for it, or a moment has passed. Larger groups would save little more, and workers that are released
+together send together: their answers also arrive together, and meanwhile the endpoint would idle.
 
 `fsync` runs in a thread; statements run on the event loop, which owns the connection between two commits. `pairs.jsonl`
 is for people to watch. It is appended to after the commit, so it never holds more than the ledger, and a few times a
