@@ -1,0 +1,1 @@
+"""Requests that are answered by the Batch API, at half the price, instead of one by one."""
