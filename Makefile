@@ -47,7 +47,7 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 	@echo "Installing Syphus into $(VENV); this may take a minute."
-	$(BIN)/python $(PIP) --editable .
+	$(BIN)/python $(PIP) --no-compile --editable .  # Python compiles what is used, when it is used
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml
