@@ -124,7 +124,8 @@ def test_the_source_distribution_builds_the_same_wheel(tmp_path: Path) -> None:
         for kind in ("datasets", "prompts", "examples")
         for path in files_in(kind)
     ]
-    assert direct == sorted([*modules, *shipped, "syphus/config/models.yaml", "syphus/py.typed"])
+    pages = [str(path.relative_to(ROOT)) for path in (ROOT / "syphus/viewer/static").rglob("*.*")]
+    assert direct == sorted([*modules, *shipped, *pages, "syphus/config/models.yaml", "syphus/py.typed"])
 
 
 def files_in(kind: str) -> list[Path]:
