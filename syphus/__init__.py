@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         translate,
         try_rows,
         verify,
+        view,
     )
     from syphus.declarations import Frame, Still, Train, Video
     from syphus.errors import SyphusError
@@ -77,6 +78,7 @@ __all__ = [
     "try_rows",
     "verify",
     "video_files",
+    "view",
 ]
 
 _NAMES = {
@@ -106,6 +108,7 @@ _NAMES = {
         "translate",
         "try_rows",
         "verify",
+        "view",
     ),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}

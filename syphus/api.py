@@ -350,6 +350,24 @@ def open_run(folder: StrPath) -> RunReader:
     return RunReader(folder)
 
 
+@machine_faults()
+def view(
+    paths: StrPath | Sequence[StrPath] = "output",
+    *,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    browser: bool = False,
+) -> None:
+    """Show runs on a local page until Ctrl-C; its address, with a token, is printed, and opened in a browser if wanted.
+
+    `paths` are folders of runs, or with runs below. Without a `port` it is 8777 or, if that is taken, any free one.
+    Raises `RunError` if there is no run, `ConfigError` if the port can't be used.
+    """
+    from syphus.viewer.server import view as view_runs
+
+    view_runs(_paths(paths), host, port, browser)
+
+
 def _paths(paths: StrPath | Sequence[StrPath]) -> list[Path]:
     return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
 

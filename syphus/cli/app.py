@@ -49,6 +49,7 @@ from syphus.cli.streams import (
     say,
     uses_colours,
 )
+from syphus.cli.viewer_commands import view
 from syphus.config.options import ColdStartOptions, Options, QuoteOptions
 from syphus.errors import (
     BudgetError,
@@ -317,6 +318,7 @@ for _command in (
     rows,
     runs,
     resume,
+    view,
 ):
     app.command(cls=_Command)(_command)
 app.command("try", cls=_Command)(try_rows)

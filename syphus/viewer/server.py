@@ -1,0 +1,143 @@
+"""The viewer's server: it collects the routes of the other modules, and serves its pages until it is stopped.
+
+A module of this room that answers requests has a function `routes(viewer)`, and stands in `_MODULES`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from syphus.errors import ConfigError
+from syphus.viewer import run_routes
+from syphus.viewer.browser import open_browser
+from syphus.viewer.replies import with_errors
+from syphus.viewer.viewer import Viewer
+
+PORT = 8777  #: if it is free and the user names none
+_SHUTDOWN_SECONDS = 0.5
+_MAX_BODY = 1 << 20  #: bytes that a page may send
+_BACKLOG = 256
+_STATIC = Path(__file__).parent / "static"
+_TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".png": "image/png",
+    ".json": "application/json",
+}
+_PAGES = ("queries", "pairs", "review", "worth", "cold-start", "translation", "statistics", "control")
+_MODULES = (run_routes,)  #: those that answer requests
+
+
+def make_app(viewer: Viewer) -> web.Application:
+    """Return the application with the routes of all modules."""
+    app = web.Application(middlewares=[viewer.guard.middleware, with_errors], client_max_size=_MAX_BODY)
+    app.on_response_prepare.append(viewer.guard.set_headers)
+    for module in _MODULES:
+        app.add_routes(module.routes(viewer))
+    app.add_routes(_page_routes())
+    return app
+
+
+def _page_routes() -> list[web.RouteDef]:
+    files = {
+        path.relative_to(_STATIC).as_posix(): path
+        for path in sorted(_STATIC.rglob("*"))
+        if path.is_file() and path.suffix in _TYPES
+    }
+
+    async def page(_: web.Request) -> web.Response:
+        return await _file(_STATIC / "index.html")
+
+    async def static(request: web.Request) -> web.Response:
+        path = files.get(request.match_info["name"])  # no other file can be asked for
+        if path is None:
+            raise web.HTTPNotFound(reason="There is no such file.")
+        return await _file(path)
+
+    pages = ["/", "/compare", "/runs/{run}", "/runs/{run}/queries/{n}", *(f"/runs/{{run}}/{name}" for name in _PAGES)]
+    return [*(web.get(path, page) for path in pages), web.get("/static/{name:.+}", static)]
+
+
+async def _file(path: Path) -> web.Response:
+    body = await asyncio.get_running_loop().run_in_executor(None, path.read_bytes)
+    return web.Response(body=body, content_type=_TYPES[path.suffix], charset="utf-8")
+
+
+@asynccontextmanager
+async def serve(viewer: Viewer, ports: Iterable[int]) -> AsyncIterator[str]:
+    """Serve in the running event loop, at the first port that is free; yield the address with the token.
+
+    Raises `OSError` if none is free.
+    """
+    runner = web.AppRunner(
+        make_app(viewer), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS
+    )
+    await runner.setup()
+    try:
+        port = await _bind(runner, viewer.host, [*ports])
+        viewer.guard.port = port
+        yield f"http://{_in_address(viewer.host)}:{port}/?token={viewer.token}"
+    finally:
+        await runner.cleanup()
+        viewer.close()
+
+
+async def _bind(runner: web.AppRunner, host: str, ports: Sequence[int]) -> int:
+    for port in ports:
+        try:
+            await web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_address=True).start()
+        except OSError:
+            if port == ports[-1]:
+                raise
+        else:
+            return int(runner.addresses[0][1])
+    raise AssertionError
+
+
+def _in_address(host: str) -> str:
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def view(paths: Sequence[Path], host: str = "127.0.0.1", port: int | None = None, browser: bool = False) -> None:
+    """Serve the runs in some folders until Ctrl-C or SIGTERM; print the address, and open it in a browser if wanted.
+
+    Raises `RunError` if there is no run, `ConfigError` if the port can't be used.
+    """
+    viewer = Viewer(paths, host)
+    viewer.runs.check()
+    try:
+        asyncio.run(_view(viewer, port, browser))
+    except KeyboardInterrupt:
+        return
+    except OSError as error:
+        reason = (error.strerror or str(error)).rpartition(": ")[2]
+        raise ConfigError(f"Port {port} of {host} can't be used ({reason}). Choose another with --port.") from error
+
+
+async def _view(viewer: Viewer, port: int | None, browser: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with serve(viewer, (PORT, 0) if port is None else (port,)) as address:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, stop.set)
+            except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not in the main thread
+                continue
+        sys.stdout.write(f"{address}  stop with Ctrl-C\n")
+        sys.stdout.flush()
+        opened = await loop.run_in_executor(None, open_browser, address) if browser else None
+        await stop.wait()
+        if opened is not None:
+            opened.unlink(missing_ok=True)
