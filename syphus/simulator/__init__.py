@@ -10,7 +10,9 @@ it is simulated.
 annotation_facts.py      the sentences of an annotation, and what each of them is about
 answer_form_types.py     `AnswerInput`, what an answer is written from, and `Form`, how answers of one form are detect
 answer_forms.py          all forms of answers
+answering.py             answers and counts requests, over HTTP and as lines of batches
 auth.py                  checks key, route, model and parameters of a request
+batches/                 the Batch API: files, batches, their states, and what goes wrong with them
 chat_request.py          parses a chat request; a bad one gets the error that api.openai.com sends
 completion.py            the completion object of OpenAI and Azure, and its event stream
 dataset_answer_forms.py  forms of answers other than pairs in lines or JSON.  Conversations of rounds, multiple choice

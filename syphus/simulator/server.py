@@ -55,6 +55,10 @@ class SimulatedServer:
         """Change settings by name while it runs. Raises `ValueError` as `Simulation` does."""
         self.endpoint.configure(options)
 
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass at once for files and batches."""
+        self.endpoint.batches.clock.advance(seconds)
+
     def reset(self) -> None:
         """Forget all requests. The settings stay."""
         self.endpoint.reset()
@@ -66,7 +70,7 @@ async def serve(
 ) -> AsyncIterator[SimulatedServer]:
     """Run a simulated endpoint on 127.0.0.1 in the running event loop, at `port` or any free port.
 
-    `clock` is that of its limits and of its prompt cache.
+    `clock` is that of its limits, of its prompt cache, and of batches.
     Leaving the context closes it at once, even if connections are still waiting. Raises `OSError` if the port is taken.
     """
     endpoint = SimulatedEndpoint(simulation or Simulation(), clock)

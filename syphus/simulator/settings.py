@@ -11,6 +11,7 @@ import orjson
 
 from syphus.errors import ConfigError
 from syphus.simulator.answer_forms import SCHEMA_HABITS
+from syphus.simulator.batches.batch_faults import BATCH_FAULTS, BatchCall, Level, as_script, check_batch_fault
 from syphus.simulator.faults import FAULTS
 from syphus.simulator.learning import OBEDIENCE, Obedience
 from syphus.simulator.profiles import PROFILES
@@ -76,6 +77,25 @@ class Simulation:
     cache_machines: int = 0  #: how many other machines there are; 0 is endless
     cache_seconds: float = 0.0  #: how long a prefix is kept after its last use; 0 is as long as the rules say
 
+    # Batches
+    batches: bool = True  #: whether the routes of files and batches exist
+    batch_minutes: float = 7.0  #: median minutes from the creation of a batch to its end
+    batch_sigma: float = 0.0  #: of the lognormal distribution around it
+    batch_speed: float = 1.0  #: how many seconds pass for files and batches in one second
+    batch_hours: float = 24.0  #: until a batch expires; those of the Azure routes never do
+    batch_listing_delay: float = 0.0  #: how long a new file or batch is missing in the lists
+    batch_most_lines: int = 50_000  #: of an input file
+    batch_most_bytes: int = 200_000_000  #: of an input file
+    batch_most_files: int = 0  #: input files that never expire; more are refused
+    batch_enqueued_tokens: int = 0  #: input tokens of a model that unfinished batches may have together
+    batch_models: Sequence[str] = ()  #: models or deployments that batches can use; all if empty
+    batch_calls: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: call (upload, files, file, content, delete, create, batches, batch, cancel) -> faults of its first calls
+    batch_script: Sequence[str] = ()  #: faults of the first batches, in order; "ok" is no fault
+    batch_faults: Mapping[str, float] = field(default_factory=dict)  #: fault -> its share of the lines of batches
+    batch_folder: str = ""  #: where files and batches are kept for the next server; a temporary folder if empty
+
     # Bill
     tariffs: Mapping[str, Mapping[str, float]] = field(
         default_factory=dict
@@ -103,6 +123,7 @@ class Simulation:
         for name in (*self.script, *self.poison.values(), *self.poison_once.values(), *self.faults):
             if name != OK and name not in FAULTS:
                 raise ValueError(f"There is no fault {name!r}. Known faults: {', '.join(sorted(FAULTS))}.")
+        self._check_batches()
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, int | float) and item.name != "seed" and not (value >= 0 and math.isfinite(value)):
@@ -124,6 +145,19 @@ class Simulation:
             raise ValueError(
                 f"The shares in faults must be from 0 to 1, and their sum at most 1, not {dict(self.faults)}."
             )
+
+    def _check_batches(self) -> None:
+        for call, script in self.batch_calls.items():
+            if call not in tuple(BatchCall):
+                raise ValueError(f"batch_calls: there is no call {call!r}. The calls are {', '.join(BatchCall)}.")
+            for name in as_script(script):
+                check_batch_fault(name, Level.CALL)
+        for name in self.batch_script:
+            check_batch_fault(name, Level.BATCH)
+        for name in self.batch_faults:
+            check_batch_fault(name, Level.LINE)
+        if any(share < 0 for share in self.batch_faults.values()) or sum(self.batch_faults.values()) > 1:
+            raise ValueError("The shares in batch_faults must be from 0 to 1, and their sum at most 1.")
 
 
 def with_options(simulation: Simulation, options: Mapping[str, object]) -> Simulation:
@@ -179,6 +213,17 @@ def parse_settings(settings: Sequence[str]) -> Simulation:
         raise ConfigError(str(error)) from error
 
 
+_BATCH_TITLES = {
+    Level.CALL: 'Faults of calls of the Batch API, for batch_calls, such as {"create": "ok,lost_reply"}:',
+    Level.BATCH: "Faults of batches, for batch_script:",
+    Level.LINE: "Faults of lines of batches, for batch_faults:",
+}
+
+
+def _described(level: Level, width: int) -> list[str]:
+    return [f"  {name.ljust(width)}  {each.description}" for name, each in BATCH_FAULTS.items() if each.level is level]
+
+
 def describe_settings() -> list[str]:
     """Return the settings with their defaults, and the faults with what each does, a line each."""
     width = max(map(len, FAULTS))
@@ -188,4 +233,5 @@ def describe_settings() -> list[str]:
         *(f"  {name}={'' if value in ((), {}) else value}" for name, value in defaults.items()),
         "Faults, for the settings script, poison, poison_once and faults:",
         *(f"  {name.ljust(width)}  {fault.description}" for name, fault in sorted(FAULTS.items())),
+        *(line for level, title in _BATCH_TITLES.items() for line in (title, *_described(level, width))),
     ]

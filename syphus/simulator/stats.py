@@ -14,7 +14,14 @@ from typing import NamedTuple
 from syphus.types import Usage
 
 CLIENT_LEFT = 499  #: the status of a request whose client disconnected before the answer; its cost is billed
-_TIERS = {"flex": Fraction(1, 2), "priority": Fraction(2), "fast": Fraction(2), "ultrafast": Fraction(3)}
+BATCH_TIER = "batch"  #: of the lines of a batch
+_TIERS = {
+    BATCH_TIER: Fraction(1, 2),
+    "flex": Fraction(1, 2),
+    "priority": Fraction(2),
+    "fast": Fraction(2),
+    "ultrafast": Fraction(3),
+}
 
 
 class Tariff(NamedTuple):
@@ -81,6 +88,7 @@ class RequestRecord:
     cache_write_tokens: int = 0
     dollars: Fraction = Fraction(0)  #: what it costs, by the tariff of the model that served it
     images: tuple[str, ...] = ()  #: "640x480 JPEG low" for each, in order
+    in_batch: bool = False  #: whether it was a line of a batch
 
 
 @dataclass(slots=True)
@@ -90,6 +98,9 @@ class ServerStats:
     `ok` counts the complete answers that arrived. `dup_requests` counts requests with the same messages as an earlier
     one, `dup_after_ok` those whose messages had already been answered with `ok`: they were paid for twice. `dollars`
     are the bill, `dollars_answered` the part of it for answers that no fault changed.
+
+    A line of a batch counts like a request once it is answered, except in `requests` and the two counters in flight: it
+    counts in `batch_lines` instead. `batch_calls` counts the calls of the Batch API by name.
     """
 
     requests: int = 0
@@ -108,6 +119,8 @@ class ServerStats:
     tokens_cache_written: int = 0
     dollars: Fraction = Fraction(0)
     dollars_answered: Fraction = Fraction(0)
+    batch_lines: int = 0
+    batch_calls: Counter[str] = field(default_factory=Counter)
 
     def start(self) -> None:
         """Count a request that has arrived."""
@@ -117,7 +130,7 @@ class ServerStats:
 
     def end(self, record: RequestRecord) -> None:
         """Count a request that has ended."""
-        self.in_flight -= 1
+        self.in_flight -= not record.in_batch
         self.by_status[record.status] += 1
         if record.fault:
             self.by_fault[record.fault] += 1
@@ -135,5 +148,6 @@ class ServerStats:
         values: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
         values["by_status"] = {str(status): count for status, count in sorted(self.by_status.items())}
         values["dollars"], values["dollars_answered"] = float(self.dollars), float(self.dollars_answered)
+        values["batch_calls"] = dict(sorted(self.batch_calls.items()))
         values["by_fault"] = dict(sorted(self.by_fault.items()))
         return values
