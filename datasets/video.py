@@ -195,12 +195,21 @@ class VisualStoryTelling(AbstractDataset):
             photo = field(record, "id", str)
             if not re.fullmatch(r"\w+", photo):
                 raise record_error(f'"id" must be the number of a photo, this is {photo!r:.60}')
-            urls = tuple(record[key] for key in ("url_o", "url_m") if isinstance(record.get(key), str) and record[key])
-            yield Still(_photo_id(photo), f"{photo}.jpg", urls)
+            yield Still(_photo_id(photo), f"{photo}.jpg", _addresses(record))
 
     def related(self, pairs: Sequence[Pair], number: int) -> Sequence[int]:  # noqa: ARG002  all earlier pairs
         """Return all earlier pairs about the album."""
         return list(range(1, number))
+
+
+def _addresses(record: Mapping[str, object]) -> tuple[str, ...]:
+    """Return what a photo's record has as its addresses. What is no text is passed on as text, to be listed as none."""
+    found = [each for key in ("url_o", "url_m") for each in _as_list(record.get(key))]
+    return tuple(each if isinstance(each, str) else repr(each) for each in found if each not in (None, ""))
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _photo_id(photo: str) -> str:

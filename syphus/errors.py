@@ -41,9 +41,16 @@ class SyphusError(Exception):
 
 
 class UsageError(SyphusError):
-    """Something must be fixed before anything can be sent."""
+    """Something must be fixed before anything can be sent.
+
+    `record` is the file and number of the record at fault, or None if the fault is not in a single record.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, record: tuple[str, int] | None = None) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 class ConfigError(UsageError):
@@ -59,14 +66,7 @@ class NoEndpointError(ConfigError):
 
 
 class InputError(UsageError):
-    """The annotations can't be read; the message names the file and the record.
-
-    `record` is the file and number of the record at fault, or None if the fault is not in a single record.
-    """
-
-    def __init__(self, message: str, record: tuple[str, int] | None = None) -> None:
-        super().__init__(message)
-        self.record = record
+    """The annotations can't be read; the message names the file and the record."""
 
 
 class ImageError(InputError):

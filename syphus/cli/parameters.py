@@ -41,7 +41,8 @@ GROUPS: dict[type, dict[str, str]] = {
         OUTPUT: "output_dir dataset_version accept_changes notify json",
     },
     ConvertOptions: {
-        INPUT: "name image_path image_root query_inputs_path from_ download requests_per_second datasets_dir",
+        INPUT: "name image_path image_root query_inputs_path allow_bad_rows from_ download requests_per_second "
+        "datasets_dir",
         IMAGES: "size keep_aspect original image_format quality lenient max_pixels",
         LIMITS: "num_threads timeout max_bad",
         OUTPUT: "output layout part_mb restart json",

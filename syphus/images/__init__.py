@@ -10,6 +10,7 @@ index.py               where each image of a store is
 json_store.py          reads a JSON store, `{"SD_IMG_00058_1": "<base64>", ...}`, without loading it
 parquet_store.py       reads the Parquet files of a store, one row group at a time
 part_writer.py         writes the Parquet parts of a store, and joins them into one file
+photo_hosts.py         tells photos that are gone from hosts that don't answer, while they are downloaded
 pixels.py              decodes, rotates, resizes and encodes one image file
 pool.py                runs several decoder processes and returns their results in order
 prompt/                images in the prompt

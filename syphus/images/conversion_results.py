@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from syphus.errors import ImageError, InputError
+from syphus.errors import ImageError, InputError, UsageError
 from syphus.images.conversion_units import (
     ConversionUnit,
     RequestedImages,
@@ -23,9 +25,12 @@ from syphus.images.convert_state import DOWNLOADS_FILE, DownloadLog, SourcePosit
 from syphus.images.pool import DecoderPool
 from syphus.images.store import part_paths, read_images
 from syphus.io.media import media_kind, unread_reason
-from syphus.plugins.contract import AbstractDataset, queries
+from syphus.io.text_files import BadRecords
+from syphus.plugins.contract import AbstractDataset, queries, skip_failing, with_bad_rows_hint
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.hook_results import image_sources
+
+T = TypeVar("T")
 
 
 class ImageResult(NamedTuple):
@@ -52,8 +57,11 @@ class DatasetResults:
         self._dataset.query_inputs_path = options.query_inputs_path
         self._roots = _roots(options)
         self.requested: RequestedImages | None = None
+        self.bad_rows: list[str] = []
         if options.query_inputs_path:
-            self.requested = RequestedImages(_image_ids(self._dataset, options.query_inputs_path))
+            ids = self._readable(partial(_image_ids, self._dataset, options.query_inputs_path))
+            self.requested = RequestedImages(ids())
+        self._read_sources = self._readable(partial(image_sources, self._dataset, self._listing))
         if options.download:
             self._download(on_message, on_download)
         self.summary = summarize_units(self._units())
@@ -98,37 +106,55 @@ class DatasetResults:
             if number == position.units and count <= position.results:
                 continue  # committed before the stop
             unit = units[number]
-            if image == MISSING and unit.urls:
-                image = self._missing_reason(unit.path)
+            if image == MISSING and (unit.urls or self._options.download):
+                image = self._missing_reason(unit.urls)
             for ids, context in _ids_and_context(unit, key, finished_keys):
                 yield ImageResult(ids, image, context, SourcePosition(number, count, done))
 
-    def _missing_reason(self, path: Path) -> str:
+    def _missing_reason(self, urls: Sequence[str]) -> str:
+        if not urls:
+            return "missing: the annotations have no address for it"
         if not (self._roots[0] / DOWNLOADS_FILE).is_file():
             return "missing; --download gets it"
         with closing(DownloadLog(self._roots[0])) as log:
-            return log.reason(path) or MISSING
+            return log.reason(urls) or "missing; --download gets it"
 
     def _download(self, on_message: Callable[[str], None], on_progress: Callable[[int, int], None]) -> None:
         from syphus.images.download import DownloadPolicy, download  # here, as aiohttp is slow to import
 
         photos = ((unit.path, unit.urls) for unit in self._units() if unit.urls)
-        policy = DownloadPolicy(per_second=self._options.requests_per_second)
-        result = download(photos, self._roots[0], policy, on_progress)
+        policy = DownloadPolicy(per_second=self._options.requests_per_second, timeout=self._options.timeout)
+        result = download(photos, self._roots[0], policy, on_progress, forget=self._options.restart)
         on_message(
             f"Downloaded {result.new:,} photos; {result.present:,} were already present, {result.gone:,} have expired, "
             f"{result.failed:,} failed."
         )
 
+    @property
+    def _listing(self) -> str:
+        """The path for the plugin, absolute, so that paths built from it do not depend on the roots."""
+        return str(Path(self._options.image_path).absolute())
+
     def _units(self) -> Iterator[ConversionUnit]:
-        path = Path(self._options.image_path).absolute()  # so that paths built from it do not depend on the roots
-        return conversion_units(image_sources(self._dataset, str(path)), self._roots, self.requested)
+        return conversion_units(self._read_sources(), self._roots, self.requested)
+
+    def _readable(self, read: Callable[[BadRecords | None], Iterable[T]]) -> Callable[[], Iterable[T]]:
+        """Return `read` without the bad rows if they are allowed; their problems go to `bad_rows`."""
+        if not self._options.allow_bad_rows:
+            return lambda: _with_hint(read(None))
+        bad = BadRecords()
+        skip_failing(lambda: read(bad), bad)
+        bad.problems.clear()
+        deque(read(bad), maxlen=0)
+        self.bad_rows += [problem for problem in bad.problems if problem not in self.bad_rows]
+        return lambda: read(bad)
 
 
 class StoreResults:
     """The images of another store, unchanged; each is a unit of its own."""
 
     requested = None
+    bad_rows: Sequence[str] = ()
 
     def __init__(self, source: Path) -> None:
         self._source = source
@@ -177,9 +203,21 @@ def _roots(options: ConvertOptions) -> list[Path]:
     return [*options.image_root, path if path.is_dir() else path.parent]
 
 
-def _image_ids(dataset: AbstractDataset, annotations: str) -> Iterator[str]:
-    for query in queries(dataset, annotations):
+def _image_ids(dataset: AbstractDataset, annotations: str, bad_rows: BadRecords | None) -> Iterator[str]:
+    problems = []
+    for query in queries(dataset, annotations, bad_rows):
+        problems += [query.problem] if query.problem else []
         yield from query.image_ids
+    if bad_rows is not None:
+        bad_rows.problems += problems  # `queries` has taken them out
+
+
+def _with_hint(values: Iterable[T]) -> Iterator[T]:
+    """Yield the values; an error in a single record gets the option that leaves it out."""
+    try:
+        yield from values
+    except UsageError as error:
+        raise with_bad_rows_hint(error) from error.__cause__
 
 
 def _ids_and_context(

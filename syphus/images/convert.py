@@ -185,6 +185,8 @@ def _write_parts(
         for image_id in sources.requested or ():
             if not state.is_known(image_id):
                 state.add_skipped(image_id, {"id": image_id, "reason": "no file for it"})
+        for problem in sources.bad_rows:
+            state.add_skipped("", {"reason": f"bad row: {problem}"})
         _stop_if_bad(options, state, at_least=1)
         state.commit(*writer.finish(), SourcePosition(1 << 62, 0, total_bytes))
     finally:

@@ -114,6 +114,7 @@ class ConvertOptions:
     output: str = option("", "The store: XX.parquet, XX.json, or for a large one a folder of parts, XX or XX.parquet/.")
     image_root: tuple[Path, ...] = option((), "Look for images in this folder, too; can be repeated.")
     query_inputs_path: str = option("", "Annotations: convert only the images that their rows name.", "-in")
+    allow_bad_rows: bool = option(False, "List unreadable rows as skipped instead of stopping at the first.")
     from_: Path | None = option(None, "Convert another store instead of a dataset; its images are copied unchanged.")
 
     size: str = option("224", "Size of the images in pixels, N or WxH.")
@@ -128,7 +129,7 @@ class ConvertOptions:
     part_mb: int = option(256, "Megabytes of images per part.")
     num_threads: int = option(0, "Number of decoder processes (0 = one per core).")
     max_bad: float = option(1.0, "Stop if more than this share of the images is bad; 1 never stops.")
-    timeout: float = option(60.0, "Maximum seconds to decode an image.")
+    timeout: float = option(60.0, "Maximum seconds to decode an image, or to download a photo.")
     download: bool = option(False, "Download photos that are missing from --image-root.")
     requests_per_second: float = option(5.0, "Maximum downloads per second.")
     restart: bool = option(False, "Start over, and overwrite existing output.")
@@ -209,6 +210,7 @@ class ConversionValues(TypedDict, total=False):
     output: str | Path
     image_root: str | Path | Sequence[str | Path]
     query_inputs_path: str | Path
+    allow_bad_rows: bool
     from_: str | Path | None
     size: str
     keep_aspect: bool

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,16 +140,18 @@ class ConversionState:
 DOWNLOADS_FILE = ".downloads.sqlite"
 _SMALL = 1 << 16  # bytes; a placeholder is a small file
 _MIN_DUPLICATES = 3  # photos with the same bytes are a placeholder
+PLACEHOLDER_REASON = "the same picture as other photos: a placeholder"
 _LOG_SCHEMA = """
-CREATE TABLE IF NOT EXISTS missing (path TEXT PRIMARY KEY, reason TEXT NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS small (digest BLOB NOT NULL, path TEXT NOT NULL, PRIMARY KEY (digest, path)) WITHOUT ROWID;
-"""
+CREATE TABLE IF NOT EXISTS address (url TEXT PRIMARY KEY, reason TEXT NOT NULL, gone INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS small_photo (
+    digest BLOB NOT NULL, path TEXT NOT NULL, url TEXT NOT NULL, PRIMARY KEY (digest, path)) WITHOUT ROWID;
+"""  # earlier versions noted in `missing` and `small` by the path of a photo, whatever its address was
 
 
 class DownloadLog:
-    """The log of a folder, written as soon as something is learned. Paths are stored relative to the folder.
+    """The log of a folder, written as soon as something is learned. A photo is known by its addresses.
 
-    Raises `StorageError` if the disk fails or the file is damaged.
+    Paths are stored relative to the folder. Raises `StorageError` if the disk fails or the file is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -160,35 +162,42 @@ class DownloadLog:
             self._db.execute("PRAGMA synchronous = OFF")  # what a power cut loses is learned again
             self._db.executescript(_LOG_SCHEMA)
 
-    def is_gone(self, path: Path) -> bool:
-        """Return whether a photo is known to be gone for good."""
-        row = self._run("SELECT gone FROM missing WHERE path = ?", (self._name(path),)).fetchone()
-        return bool(row and row[0])
+    def are_gone(self, urls: Sequence[str]) -> bool:
+        """Return whether a photo is known to be gone for good from all of its addresses."""
+        return bool(urls) and all(found is not None and found[1] for found in map(self._find, urls))
 
-    def reason(self, path: Path) -> str:
-        """Return why a photo could not be downloaded; "" if nobody has tried."""
-        row = self._run("SELECT reason, gone FROM missing WHERE path = ?", (self._name(path),)).fetchone()
-        return "" if row is None else f"expired: {row[0]}" if row[1] else f"could not be downloaded: {row[0]}"
+    def reason(self, urls: Sequence[str]) -> str:
+        """Return why a photo could not be downloaded; "" if one of its addresses was not tried yet."""
+        found = [each for each in map(self._find, urls) if each is not None]
+        if not found or len(found) < len(urls):
+            return ""
+        failed = next((reason for reason, gone in found if not gone), None)
+        return f"expired: {found[0][0]}" if failed is None else f"could not be downloaded: {failed}"
 
-    def add(self, path: Path, reason: str, *, gone: bool) -> None:
-        """Note why a photo could not be downloaded; `gone` if it never can be."""
-        self._run("INSERT OR REPLACE INTO missing VALUES (?, ?, ?)", (self._name(path), reason, gone))
+    def add(self, url: str, reason: str, *, gone: bool) -> None:
+        """Note why a photo could not be downloaded from an address; `gone` if it never can be."""
+        self._run("INSERT OR REPLACE INTO address VALUES (?, ?, ?)", (_storable(url), _storable(reason), gone))
 
-    def find_duplicates(self, path: Path, digest: bytes, size: int) -> list[Path]:
+    def forget(self) -> None:
+        """Forget which addresses failed, so that all are tried again."""
+        self._run("DELETE FROM address", ())
+
+    def find_duplicates(self, path: Path, url: str, digest: bytes, size: int) -> list[Path]:
         """Return the other photos with the same bytes, if they are a placeholder: small, and the same several times.
 
         These are then noted as gone.
         """
         if size > _SMALL:
             return []
-        self._run("INSERT OR IGNORE INTO small VALUES (?, ?)", (digest, self._name(path)))
-        names = [name for (name,) in self._run("SELECT path FROM small WHERE digest = ?", (digest,))]
-        if len(names) < _MIN_DUPLICATES:
+        name = self._name(path)
+        self._run("INSERT OR REPLACE INTO small_photo VALUES (?, ?, ?)", (digest, name, _storable(url)))
+        found = self._run("SELECT path, url FROM small_photo WHERE digest = ?", (digest,)).fetchall()
+        if len({address for _, address in found}) < _MIN_DUPLICATES:  # one photo may have several names
             return []
-        others = [self._folder / name for name in names if name != self._name(path)]
-        for other in others:
-            self.add(other, "the same picture as other photos: a placeholder", gone=True)
-        return others
+        for other, address in found:
+            if other != name:
+                self.add(address, PLACEHOLDER_REASON, gone=True)
+        return [self._folder / other for other, _ in found if other != name]
 
     def close(self) -> None:
         """Close the file."""
@@ -198,5 +207,15 @@ class DownloadLog:
         with storage_faults(self._path):
             return self._db.execute(sql, values)
 
+    def _find(self, url: str) -> tuple[str, bool] | None:
+        """Return why an address failed, and whether its photo is gone; None if it did not."""
+        found = self._run("SELECT reason, gone FROM address WHERE url = ?", (_storable(url),)).fetchone()
+        return None if found is None else (found[0], bool(found[1]))
+
     def _name(self, path: Path) -> str:
-        return str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else str(path)
+        return _storable(str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else str(path))
+
+
+def _storable(text: str) -> str:
+    """Return a text as SQLite takes it; half a surrogate pair becomes a backslash escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

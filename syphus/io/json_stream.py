@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from syphus.errors import InputError
 from syphus.io.record_reader import Record, RecordReader
-from syphus.io.text_files import Position, TextSource, bad_records
+from syphus.io.text_files import Position, TextSource
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
@@ -43,6 +43,25 @@ DECODER = decoder()
 _LENIENT = json.JSONDecoder(parse_constant=str, parse_float=str, parse_int=str)
 
 
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}"]', re.DOTALL)
+
+
+def _scan_lenient(text: str, start: int) -> tuple[Record, int]:
+    """Return None for a value that `DECODER` refuses although its shape is right, and the index where it ends."""
+    try:
+        return None, _LENIENT.raw_decode(text, start)[1]
+    except RecursionError:
+        pass
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        if token[0] == '"':
+            break
+        depth += (token[0] in "[{") - (token[0] in "]}")
+        if not depth:
+            return None, token.end()
+    raise json.JSONDecodeError("Expecting ',' or ']'", text, len(text))
+
+
 def scan_key(text: str, start: int) -> tuple[str, int]:
     """Return the key at `start` and the index where its value begins. Raises `JSONDecodeError`."""
     if text[start : start + 1] != '"':
@@ -61,8 +80,8 @@ def scan_item(text: str, start: int, values: json.JSONDecoder = DECODER) -> tupl
     return (key, value), end
 
 
-def _scan_lenient_item(text: str, start: int) -> tuple[tuple[str, Record], int]:
-    return scan_item(text, start, _LENIENT)
+def _scan_lenient_item(text: str, start: int) -> tuple[Record, int]:
+    return _scan_lenient(text, scan_key(text, start)[1])
 
 
 def skip_space(text: str, start: int) -> int:
@@ -92,11 +111,11 @@ def find_surrogate(value: Record) -> str:
 _Scan: TypeAlias = Callable[[str, int], tuple[Record, int]]
 
 
-def _after(key: str, values: json.JSONDecoder) -> _Scan:
+def _after(key: str) -> _Scan:
     """Return a scan of the value of a key that was read already; it returns both."""
 
     def scan(text: str, start: int) -> tuple[tuple[str, Record], int]:
-        value, end = values.raw_decode(text, start)
+        value, end = DECODER.raw_decode(text, start)
         return (key, value), end
 
     return scan
@@ -128,8 +147,9 @@ class JsonReader(RecordReader):
 
     def elements(self) -> Iterator[Record]:
         """Yield the elements of a text that is one array."""
+        self.source.keeps_invalid = True
         self._open("[")
-        yield from self._until("]", DECODER.raw_decode, _LENIENT.raw_decode)
+        yield from self._until("]", DECODER.raw_decode, _scan_lenient)
         self._close()
 
     def items(self, within: str = "") -> Iterator[tuple[str, Record]]:
@@ -137,12 +157,13 @@ class JsonReader(RecordReader):
 
         In place of an object under the key `within`, yield the items of that object.
         """
+        self.source.keeps_invalid = True
         for key, first in self._keys():
             if key == within and first == "{":
                 self.start += 1
                 yield from self._until("}", scan_item, _scan_lenient_item)
             else:
-                item, found, wanted = self._record(_after(key, DECODER), _after(key, _LENIENT), "}")
+                item, found, wanted = self._record(_after(key), _scan_lenient, "}")
                 if wanted:
                     yield item
                 self.start = found.start(1)
@@ -152,13 +173,14 @@ class JsonReader(RecordReader):
 
         Records are numbered within their list.
         """
+        self.source.keeps_invalid = True
         for key, first in self._keys():
             self.number = 0
             if first == "[":
                 self.start += 1
                 self.part = key
                 self.list_keys.add(key)
-                yield from ((key, value) for value in self._until("]", DECODER.raw_decode, _LENIENT.raw_decode))
+                yield from ((key, value) for value in self._until("]", DECODER.raw_decode, _scan_lenient))
                 self.part = ""
             else:
                 self.start = self._scan(DECODER.raw_decode, "}")[1].start(1)
@@ -208,9 +230,12 @@ class JsonReader(RecordReader):
             value, found = self._scan(scan, closing)
             return value, found, self._note(value)
         except InputError as error:
-            if lenient is None or bad_records.get() is None or self.source.problem:
+            if lenient is None or self.source.problem:
                 raise
-            found = self._scan(lenient, closing)[1]  # raises if the text is not JSON at all
+            try:
+                found = self._scan(lenient, closing)[1]
+            except InputError:  # the text is not JSON at all
+                raise error from None
             self._collect(error)
             return None, found, False
 
@@ -229,6 +254,7 @@ class JsonReader(RecordReader):
 
     def lines(self) -> Iterator[Record]:
         """Yield the value of each line that is not blank."""
+        self.source.keeps_invalid = True
         more = True
         while more:
             end = self.text.find("\n", self.start)
@@ -262,7 +288,7 @@ class JsonReader(RecordReader):
 
     def _note(self, value: Record) -> bool:
         if self._doubtful and (problem := find_surrogate(value)):
-            raise self._error(problem)
+            raise self._error(self.source.invalid or problem)
         return super()._note(value)
 
     def _collect(self, error: InputError) -> None:
@@ -335,7 +361,7 @@ class JsonReader(RecordReader):
         self._line = self._line_of(self.start)
         self.text = self.text[self.start :] + chunk
         self.start = 0
-        self._doubtful = "\\ud" in self.text or "\\uD" in self.text
+        self._doubtful = "\\ud" in self.text or "\\uD" in self.text or bool(self.source.invalid)
         if len(self.text) > _MAX_RECORD + self._size:
             raise self._error(f"larger than {_MAX_RECORD >> 20} MiB")
         return bool(chunk)

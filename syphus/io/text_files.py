@@ -105,6 +105,8 @@ class TextSource:
     def __init__(self, path: str, pipes: bool = False, encoding: str = "") -> None:
         self.path = path
         self.problem = ""
+        self.keeps_invalid = False  #: the caller looks for bytes that are not UTF-8: each is half a surrogate pair
+        self.invalid = ""  #: what is wrong with the first of them
         self._encoding = _known_encoding(encoding)
         try:
             self._raw = open_file(path, pipes)
@@ -163,7 +165,12 @@ class TextSource:
         try:
             return self._decode(data, not data and not self.problem)
         except UnicodeDecodeError as error:
-            self.problem = f"invalid {error.encoding.upper()} ({error.reason}){_encoding_hint(error)}"
+            problem = f"invalid {error.encoding.upper()} ({error.reason}){_encoding_hint(error)}"
+            if self.keeps_invalid and error.encoding == "utf-8" and error.reason != "unexpected end of data":
+                self.invalid = problem
+                self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+                return self._decode(error.object, not data)
+            self.problem = problem
             return error.object[: error.start].decode(error.encoding)
 
     def _clean(self, text: str) -> str:

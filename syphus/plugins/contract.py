@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -24,6 +24,7 @@ from syphus.types import Pair, Query
 if TYPE_CHECKING:  # few plugins have heuristics, and every command would import all of scoring
     from syphus.answers.scoring.candidates import Heuristic
 
+ALLOW_BAD_ROWS = "--allow-bad-rows"
 MAX_SKIPPED_RECORDS = 1_000  #: records that a plugin may fail on; the input is read again for each
 
 _END = object()
@@ -197,10 +198,18 @@ def skip_failing_records(
 ) -> None:
     """Make `queries`, which may have failed with `error`, skip all records that the plugin fails on.
 
-    A generator that has raised is finished, so the input is read again for each such record; after that, `queries`
+    See `skip_failing`. Raises the error if it is not caused by a record that one of our readers can skip.
+    """
+    skip_failing(lambda: queries(dataset, path, bad_rows), bad_rows, error)
+
+
+def skip_failing(read: Callable[[], Iterable[object]], bad_rows: BadRecords, error: UsageError | None = None) -> None:
+    """Make what `read` returns skip all records that the plugin fails on.
+
+    A generator that has raised is finished, so the input is read again for each such record; after that, reading it
     succeeds. Raises the error if it is not caused by a record that one of our readers can skip.
     """
-    error = error or _next_error(dataset, path, bad_rows)
+    error = error or _next_error(read)
     while error is not None:
         record = error.record if isinstance(error, InputError) else None
         if isinstance(error, InputError) and (record is None or record in bad_rows.skipped):
@@ -214,15 +223,22 @@ def skip_failing_records(
                 f"{error}; the plugin fails on more than {MAX_SKIPPED_RECORDS:,} records"
             ) from error.__cause__
         bad_rows.skipped[record] = str(error)
-        error = _next_error(dataset, path, bad_rows)
+        error = _next_error(read)
 
 
-def _next_error(dataset: AbstractDataset, path: str | Path, bad_rows: BadRecords) -> UsageError | None:
+def _next_error(read: Callable[[], Iterable[object]]) -> UsageError | None:
     try:
-        deque(queries(dataset, path, bad_rows), maxlen=0)
+        deque(read(), maxlen=0)
     except (InputError, PluginError) as error:
         return error
     return None
+
+
+def with_bad_rows_hint(fault: UsageError) -> UsageError:
+    """Return an error with the option that leaves its record out, if it is in a single record."""
+    if fault.record is None or ALLOW_BAD_ROWS in str(fault):
+        return fault
+    return type(fault)(f"{fault}. To count such rows as failed, add {ALLOW_BAD_ROWS}", fault.record)
 
 
 def load_prompt_template(dataset: AbstractDataset, path: str | Path = "") -> PromptTemplate:
@@ -323,7 +339,7 @@ def _checked(row: object, code: PluginCode) -> Query:
     try:
         return to_query(row)
     except UsageError as error:
-        raise type(error)(f"{code.location()}: {error} ({code.name})") from None
+        raise type(error)(f"{code.location()}: {error} ({code.name})", (code.name, code.row)) from None
 
 
 def _bad_row(code: PluginCode, problem: str) -> Query:

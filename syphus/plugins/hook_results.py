@@ -15,7 +15,7 @@ from syphus.answers.cleaning.rules import Check, Drop, Reject, Repair
 from syphus.answers.parsing.json_forms import JsonForm
 from syphus.declarations import Frame, Still, Video
 from syphus.errors import PluginError
-from syphus.io.text_files import text_problem
+from syphus.io.text_files import BadRecords, bad_records, text_problem
 from syphus.plugins.contract import AbstractDataset, plugin_code, plugin_name
 from syphus.plugins.rows import MAX_ID
 from syphus.types import Pair
@@ -99,12 +99,16 @@ _END = object()
 _MOST_DIGITS = 20
 
 
-def image_sources(dataset: AbstractDataset, path: str) -> Iterator[Still | Frame | Video]:
+def image_sources(
+    dataset: AbstractDataset, path: str, bad_rows: BadRecords | None = None
+) -> Iterator[Still | Frame | Video]:
     """Yield the images of a plugin, read from `path`.
 
-    Raises `InputError` or `PluginError`, in one line, for the first that is invalid or that the plugin fails on.
+    Raises `InputError` or `PluginError`, in one line, for the first that is invalid or that the plugin fails on. With
+    `bad_rows`, the problems of invalid ones and of bad records are collected there instead.
     """
     code = plugin_code(dataset)
+    code.run(bad_records.set, bad_rows)
     images = code.run(dataset._load_images, path)
     if not isinstance(images, Iterable):
         raise PluginError(f"{code.name}: _load_images must return or yield Still, Frame or Video")
@@ -113,7 +117,11 @@ def image_sources(dataset: AbstractDataset, path: str) -> Iterator[Still | Frame
         while (source := code.run(next, sources, _END)) is not _END:
             code.row += 1
             if problem := _problem(source):
-                raise PluginError(f"{code.location()}: _load_images: {problem} ({plugin_name(type(dataset))})")
+                message = f"{code.location()}: _load_images: {problem} ({plugin_name(type(dataset))})"
+                if bad_rows is None:
+                    raise PluginError(message, (code.name, code.row))
+                bad_rows.problems.append(message)
+                continue
             assert isinstance(source, Still | Frame | Video)  # checked by _problem
             yield source
     finally:

@@ -19,14 +19,20 @@ from syphus.ledger.inputs import InputCheck, accept_input, register, reject_inpu
 from syphus.ledger.relations import invalidate_nearest
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
-from syphus.plugins.contract import AbstractDataset, input_files, queries, resolve_path, skip_failing_records
+from syphus.plugins.contract import (
+    AbstractDataset,
+    input_files,
+    queries,
+    resolve_path,
+    skip_failing_records,
+    with_bad_rows_hint,
+)
 from syphus.runs.outputs import invalidate_exports, invalidate_pairs
 from syphus.runs.prepare import PreparedRun
 from syphus.types import PromptImage, Query
 
 T = TypeVar("T")
 
-ALLOW_BAD_ROWS = "--allow-bad-rows"
 _META = "input"  # meta: the fingerprint of the input that the ledger holds
 
 
@@ -156,12 +162,7 @@ def _register(
         return register(store, stage, input_queries(*source), row_selector(*source), tick, look)
     except UsageError as fault:
         if tolerance is None:
-            record = fault.record if isinstance(fault, InputError) else None
-            if record is None or ALLOW_BAD_ROWS in str(fault):
-                raise
-            raise InputError(
-                f"{fault}. To count such rows as failed, add {ALLOW_BAD_ROWS}", record
-            ) from fault.__cause__
+            raise with_bad_rows_hint(fault) from fault.__cause__
         reject_input(store)
         skip_failing_records(dataset, options.query_inputs_path, tolerance, fault)
         return register(store, stage, input_queries(*source), row_selector(*source), tick, look)

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 from media import every, skipped, write_json, write_still, write_video
 
+from syphus.errors import InputError
 from syphus.formats.mimicit.images import read_image_ids
-from syphus.images.convert import convert
+from syphus.images.convert import ConversionResult, convert
 from syphus.images.convert_options import ConvertOptions
 from syphus.io.media import Frames
 from syphus.io.records import read_json, read_json_items, read_json_lists, read_jsonl
@@ -250,3 +251,33 @@ def test_a_video_that_is_much_shorter_than_its_annotation_is_told_second_by_seco
     assert bad[f"DC_IMG_{first}_{math.ceil(seconds) - 1:04}"].startswith("the video ends at ")
     assert {reason for name, reason in bad.items() if first not in name} == {"no file for it"}
     assert json.dumps(sorted(found)) == json.dumps(found)
+
+
+@pytest.mark.parametrize("bad", ['{"id": "a/b"}', '{"id": NaN}', "7", '{"no": 1}', '{"id": "\\ud800"}'])
+@pytest.mark.parametrize("of", ["images", "annotations"])
+def test_a_bad_record_stops_convert_unless_bad_rows_are_allowed(tmp_path: Path, of: str, bad: str) -> None:
+    image = '{"id": "7", "album_id": "4", "url_m": "http://a.example/7.jpg"}'
+    story = (
+        '[{"story_id": "1", "photo_flickr_id": "7", "original_text": "A cat.", "worker_arranged_photo_order": 0, %s}]'
+    )
+    story %= '"album_id": "4", "text": "a cat"'
+    albums = '{"id": "4", "title": "", "description": ""}'
+    records = {"images": [image], "albums": [albums], "annotations": [story]}
+    records[of].append(bad)
+    lists = ", ".join(f'"{key}": [{", ".join(values)}]' for key, values in records.items())
+    (tmp_path / "vist.json").write_text(f"{{{lists}}}", "utf-8")
+    (tmp_path / "photos").mkdir()
+    write_still(tmp_path / "photos" / "7.jpg")
+
+    def run(allow: bool) -> ConversionResult:
+        options = ConvertOptions(
+            output=str(tmp_path / "VST.parquet"), name="VisualStoryTelling.video", num_threads=1,
+            image_path=str(tmp_path / "vist.json"), image_root=(tmp_path / "photos",), allow_bad_rows=allow,
+            query_inputs_path=str(tmp_path / "vist.json"),
+        )  # fmt: skip
+        return convert(options, lambda _: None, lambda _: None, lambda *_: None)
+
+    with pytest.raises(InputError, match=r"record 2 .*add --allow-bad-rows$"):
+        run(allow=False)
+    done = run(allow=True)
+    assert (done.images, done.reasons.keys()) == (1, {"bad row"})

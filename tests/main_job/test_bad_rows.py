@@ -43,7 +43,7 @@ def run_bad(folder: Path, loading: str, text: str, name: str = "in.json", **opti
     datasets = folder / "datasets"
     datasets.mkdir(exist_ok=True)
     (datasets / "bad.py").write_text(PLUGIN.format(loading), "utf-8")
-    (folder / name).write_text(text, "utf-8")
+    (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     given = {"allow_bad_rows": True, "prompt_path": str(HERE / "prompts" / "rows.yaml"), **options}
     with server() as simulated:
         return run_rows(
@@ -163,24 +163,39 @@ UNREADABLE = {
     "Infinity deep inside": '{"id": "b", "text": "x", "more": [{"a": -Infinity}]}',
     "a huge number": '{"id": "b", "text": 1e999}',
     "thousands of digits": f'{{"id": "b", "text": {"9" * 5000}}}',
+    "not UTF-8": '{"id": "b", "text": "a caf\udce9 and \udcff"}',
+    "nested too deeply": f'{{"id": "b", "text": "]}}", "more": {"[" * 3000}"\\"]"{"]" * 3000}}}',
     "half a surrogate": '{"id": "b", "text": "\\ud83d"}',
 }
 
 
 @pytest.mark.parametrize("unreadable", UNREADABLE.values(), ids=UNREADABLE)
-@pytest.mark.parametrize("shape", ["array", "object", "lists"])
+@pytest.mark.parametrize("shape", ["array", "object", "lists", "lines"])
 def test_a_record_that_strict_json_refuses_is_that_row_alone(tmp_path: Path, shape: str, unreadable: str) -> None:
     rows = [unreadable if "b" in row["id"] else json.dumps(row) for row in records({"id": "b"}, at=(2,))]
     named = ", ".join(f'"k{n}": {row}' for n, row in enumerate(rows))
     text = {"array": f"[{', '.join(rows)}]", "object": f"{{{named}}}", "lists": f'{{"rows": [{", ".join(rows)}]}}'}
+    text["lines"] = "\n".join(rows)
     loading = {
         "array": f"for r in read_json(path): yield {ROW}",
         "object": f"for _, r in read_json_items(path): yield {ROW}",
+        "lines": f"for r in read_jsonl(path): yield {ROW}",
         "lists": f'from syphus import read_json_lists\n        for _, r in read_json_lists(path, "rows"): yield {ROW}',
     }
     ran = run_bad(tmp_path, loading[shape], text[shape])
     assert (ran.exit_code, ran.states) == (1, {OK: 5, FAILED: 1})
     detail = str(read_query(ran.folder, "bad row 3")["detail"])
-    assert "record 3 (line 1)" in detail
+    place = "record 3 (line 3)" if shape == "lines" else "record 3 (line 1)"
+    assert place in detail
     refused = run_bad(tmp_path, loading[shape], text[shape], allow_bad_rows=False, dataset_version="v2")
-    assert (refused.exit_code, "record 3 (line 1)" in str(refused.error)) == (2, True)
+    assert (refused.exit_code, place in str(refused.error)) == (2, True)
+    assert str(refused.error).endswith("To count such rows as failed, add --allow-bad-rows")
+
+
+@pytest.mark.parametrize("identifier", ['""', "null", '"a\\u0000"', "[1]", "1.5", f'"{"n" * 600}"'])
+def test_the_remedy_for_a_bad_id_is_named(tmp_path: Path, identifier: str) -> None:
+    loading = 'for r in read_json(path): yield {"id": r["id"], "sentences": r["text"]}'
+    text = f'[{json.dumps(GOOD)}, {{"id": {identifier}, "text": "x"}}]'
+    refused = run_bad(tmp_path, loading, text, allow_bad_rows=False)
+    assert (refused.exit_code, str(refused.error).count("--allow-bad-rows")) == (2, 1)
+    assert run_bad(tmp_path, loading, text).states == {OK: 1, FAILED: 1}
