@@ -353,6 +353,7 @@ def open_run(folder: StrPath) -> RunReader:
 @machine_faults()
 def view(
     paths: StrPath | Sequence[StrPath] = "output",
+    images: StrPath | Sequence[StrPath] = (),
     *,
     port: int | None = None,
     host: str = "127.0.0.1",
@@ -360,12 +361,14 @@ def view(
 ) -> None:
     """Show runs on a local page until Ctrl-C; its address, with a token, is printed, and opened in a browser if wanted.
 
-    `paths` are folders of runs, or with runs below. Without a `port` it is 8777 or, if that is taken, any free one.
+    `paths` are folders of runs, or with runs below; `images` are stores and folders of their images. Without a `port`
+    it is 8777 or, if that is taken, any free one.
     Raises `RunError` if there is no run, `ConfigError` if the port can't be used.
     """
     from syphus.viewer.server import view as view_runs
+    from syphus.viewer.viewer import Viewer
 
-    view_runs(_paths(paths), host, port, browser)
+    view_runs(Viewer(_paths(paths), host, images=_paths(images)), port, browser)
 
 
 def _paths(paths: StrPath | Sequence[StrPath]) -> list[Path]:

@@ -16,6 +16,10 @@ def view(
         list[Path] | None,
         typer.Argument(metavar="PATH...", help="Folders of runs, or folders with runs below (default: output)."),
     ] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Image store, or folder of image files, of the pairs; can be repeated."),
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option(metavar="PORT", min=0, max=65535, help="Port (0 = any free one; default: 8777, or a free one)."),
@@ -33,4 +37,4 @@ def view(
     """Show runs on a local page, while they work and afterwards. Stop it with Ctrl-C."""
     from syphus import api
 
-    api.view(paths or ["output"], port=port, host=host, browser=not no_browser)
+    api.view(paths or ["output"], images or (), port=port, host=host, browser=not no_browser)

@@ -73,6 +73,10 @@ CREATE TABLE attempt (
 
 #: Tables that older ledgers lack; they get them when they are opened for writing.
 LATER_SCHEMA = """
+-- queries by outcome, so that a few rows of one reason are found at once among millions. Those that wait are not in it:
+-- `query_pending` has them, and registering the input does not fill two indexes
+CREATE INDEX IF NOT EXISTS query_outcome ON query (stage, state, reason, position) WHERE state <> 'pending';
+
 -- the images that are sent with a query: a JSON array of their paths and properties, never the images themselves
 CREATE TABLE IF NOT EXISTS picture (n INTEGER PRIMARY KEY, images TEXT NOT NULL);
 

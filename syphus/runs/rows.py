@@ -307,10 +307,34 @@ def _text_of(content: object) -> str:
     return str(content)
 
 
+class PlaceMark(NamedTuple):
+    """A place in an answer that a rule has rejected: from `start` up to `end`, in characters."""
+
+    start: int
+    end: int
+    rule: str
+
+
+def find_marks(text: str, detail: str) -> list[PlaceMark]:
+    """Return the first of each place in an answer that the details of its verdict quote, in order."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # in a few scripts, small letters are more
+        lowered = text
+    found = [(lowered.find(place.lower()), place, rule) for place, rule in _quoted(detail)]
+    return sorted(PlaceMark(start, start + len(place), rule) for start, place, rule in found if start >= 0)
+
+
+def _quoted(detail: str) -> list[tuple[str, str]]:
+    """Return the texts that the details of a verdict quote, each with its rule: "rule (answer 2: text)"."""
+    found = []
+    for line in detail.splitlines():
+        head, _, quoted = line.partition(": ")
+        found.append((quoted.removesuffix(")").removesuffix("..."), head.rpartition(" (")[0]))
+    return [(place, rule) for place, rule in found if len(place) >= _SHORTEST_MARK]
+
+
 def _places(detail: str) -> list[str]:
-    """Return the texts that the details of a verdict quote: after the colon of "rule (answer 2: text)"."""
-    quoted = [line.partition(": ")[2].removesuffix(")").removesuffix("...") for line in detail.splitlines()]
-    return sorted({each for each in quoted if len(each) >= _SHORTEST_MARK}, key=len, reverse=True)
+    return sorted({place for place, _ in _quoted(detail)}, key=len, reverse=True)
 
 
 def _marked(text: str, places: Sequence[str], colours: bool) -> str:

@@ -2,12 +2,21 @@
 
 browser.py        open the user's browser, and find the folder for what the viewer keeps
 events.py         what changes in a run while people look at it
+image_process.py  the process that reads images
+image_reader.py   read images for the pages, through that process
+images_of.py      the images of queries, and the seconds of frames
+index_writer.py   write the viewer's own index of a run
 ledger_access.py  read ledgers in threads, with short snapshots
 overview.py       the numbers of a run for its first page and for the list of runs
+query_detail.py   everything that is known of one query
+query_filter.py   which queries a list shows, and where a page of it begins
+query_list.py     a page of the list of queries
+query_sources.py  where the rows of a list come from
 replies.py        replies and requests as JSON, errors as one line
 run_list.py       the runs in the folders given, and their names in addresses
 run_routes.py     answer what the pages ask about runs
 security.py       who may talk to the viewer
 server.py         the routes of all modules, and serving them until Ctrl-C
+side_index.py     the viewer's own index of a run: words, models, sessions, repairs
 viewer.py         what the routes share: runs, numbers, events, threads
 """

@@ -194,7 +194,7 @@ def _stages(store: Store) -> list[dict[str, object]]:
     """Return the queries of each stage by state, in the order in which the stages began."""
     counted: dict[str, dict[str, int]] = {}
     for stage, state, times in store.read(
-        "SELECT stage, kind, sum(times) FROM tally WHERE times > 0 AND kind IN "  # noqa: S608 - names of states
+        "SELECT stage, kind, sum(times) FROM tally WHERE times > 0 AND kind IN "
         f"({', '.join(repr(state.value) for state in State)}) GROUP BY 1, 2"
     ):
         counted.setdefault(stage, dict.fromkeys((state.value for state in State), 0))[state] = times

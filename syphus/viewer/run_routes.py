@@ -1,14 +1,24 @@
-"""What the pages read of runs: the list, the numbers of one, and its events."""
+"""What the pages read of runs: the list, the numbers of one, its events, its queries and their images."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from aiohttp import web
 
 from syphus.errors import SyphusError
 from syphus.text import one_line
-from syphus.viewer.replies import as_reply
+from syphus.viewer.image_reader import image_type
+from syphus.viewer.ledger_access import read_ledger
+from syphus.viewer.query_detail import read_query
+from syphus.viewer.query_filter import PageRequest, parse_request
+from syphus.viewer.query_list import read_page
+from syphus.viewer.replies import as_reply, refusal
 from syphus.viewer.run_list import ViewedRun
 from syphus.viewer.viewer import Viewer
+
+_DIGITS = 19  #: of a number, fewer than this
+_FOREVER = "private, max-age=31536000, immutable"
 
 
 def routes(viewer: Viewer) -> list[web.RouteDef]:
@@ -24,11 +34,54 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
     async def events(request: web.Request) -> web.StreamResponse:
         return await viewer.feeds.stream(request, viewer.run(request))
 
+    async def queries(request: web.Request) -> web.Response:
+        wanted, run = parse_request(request.query), viewer.run(request)
+        return as_reply(await viewer.call(partial(_page, viewer, run, wanted)))
+
+    async def query(request: web.Request) -> web.Response:
+        run, n = viewer.run(request), _number(request, "n")
+        found = await viewer.read(run, partial(read_query, n=n, address=f"/api/runs/{run.key}/images/{n}"))
+        if found is None:
+            raise web.HTTPNotFound(reason="There is no such query.")
+        return as_reply(found)
+
+    async def image(request: web.Request) -> web.Response:
+        run, n, k = viewer.run(request), _number(request, "n"), _number(request, "k")
+        size = request.query.get("size", "")
+        pixels = int(size) if size.isdecimal() and size.isascii() and len(size) < _DIGITS else 0
+        job = await viewer.read(run, partial(viewer.images.job, folder=run.folder, n=n, k=k, size=pixels))
+        if job is None:
+            raise web.HTTPNotFound(reason="There is no such image.")
+        data = await viewer.images.read(job)
+        if isinstance(data, str):
+            return refusal(404, data)
+        kind = image_type(data)
+        if not kind:
+            return refusal(415, "This is no image that browsers show.")
+        named = job.image.digest and request.query.get("digest") == job.image.digest  # its address names its content
+        return web.Response(body=data, content_type=kind, headers={"Cache-Control": _FOREVER} if named else None)
+
     return [
         web.get("/api/runs", runs),
+        web.get("/api/runs/{run}/queries", queries),
+        web.get("/api/runs/{run}/queries/{n}", query),
+        web.get("/api/runs/{run}/images/{n}/{k}", image),
         web.get("/api/runs/{run}/overview", overview),
         web.get("/api/runs/{run}/events", events, allow_head=False),
     ]
+
+
+def _page(viewer: Viewer, run: ViewedRun, wanted: PageRequest) -> dict[str, object]:
+    with viewer.side_indexes.reader(run.folder) as side:
+        return read_ledger(run.folder, lambda store: read_page(store, wanted, side).as_json())
+
+
+def _number(request: web.Request, name: str) -> int:
+    """Return a number of an address. Raises `HTTPNotFound` for anything else."""
+    text = request.match_info[name]
+    if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS):
+        raise web.HTTPNotFound(reason="There is nothing at this address.")
+    return int(text)
 
 
 async def _line(viewer: Viewer, run: ViewedRun) -> dict[str, object]:

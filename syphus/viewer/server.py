@@ -110,12 +110,11 @@ def _in_address(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def view(paths: Sequence[Path], host: str = "127.0.0.1", port: int | None = None, browser: bool = False) -> None:
-    """Serve the runs in some folders until Ctrl-C or SIGTERM; print the address, and open it in a browser if wanted.
+def view(viewer: Viewer, port: int | None = None, browser: bool = False) -> None:
+    """Serve runs until Ctrl-C or SIGTERM; print the address, and open it in a browser if wanted.
 
     Raises `RunError` if there is no run, `ConfigError` if the port can't be used.
     """
-    viewer = Viewer(paths, host)
     viewer.runs.check()
     try:
         asyncio.run(_view(viewer, port, browser))
@@ -123,7 +122,9 @@ def view(paths: Sequence[Path], host: str = "127.0.0.1", port: int | None = None
         return
     except OSError as error:
         reason = (error.strerror or str(error)).rpartition(": ")[2]
-        raise ConfigError(f"Port {port} of {host} can't be used ({reason}). Choose another with --port.") from error
+        raise ConfigError(
+            f"Port {port} of {viewer.host} can't be used ({reason}). Choose another with --port."
+        ) from error
 
 
 async def _view(viewer: Viewer, port: int | None, browser: bool) -> None:

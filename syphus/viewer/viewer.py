@@ -10,9 +10,11 @@ from aiohttp import web
 
 from syphus.ledger.store import Store
 from syphus.viewer.events import Feeds, Overviews
+from syphus.viewer.image_reader import ImageReader
 from syphus.viewer.ledger_access import LedgerAccess
 from syphus.viewer.run_list import RunList, ViewedRun
 from syphus.viewer.security import Guard, new_token
+from syphus.viewer.side_index import SideIndexes
 
 T = TypeVar("T")
 
@@ -20,7 +22,19 @@ T = TypeVar("T")
 class Viewer:
     """What the routes share: the runs, their newest numbers, their events, and threads that read their ledgers."""
 
-    def __init__(self, paths: Sequence[Path], host: str = "127.0.0.1", token: str = "") -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        host: str = "127.0.0.1",
+        *,
+        images: Sequence[Path] = (),
+        token: str = "",
+        cache: Path | None = None,
+    ) -> None:
+        """Show the runs in some folders; `images` are stores and folders of their images besides those of the runs.
+
+        `cache` is the folder for what the viewer keeps, by default the user's; `token` is random unless it is given.
+        """
         self.runs = RunList(paths)
         self.host = host
         self.token = token or new_token()
@@ -28,7 +42,9 @@ class Viewer:
         self._access = LedgerAccess()
         self.overviews = Overviews(self._access)
         self.feeds = Feeds(self.overviews)
-        self._at_close: list[Callable[[], None]] = [self._access.close]
+        self.side_indexes = SideIndexes(cache)
+        self.images = ImageReader(images)
+        self._at_close: list[Callable[[], None]] = [self._access.close, self.side_indexes.close, self.images.close]
 
     def run(self, request: web.Request) -> ViewedRun:
         """Return the run that a request is about. Raises `aiohttp.web.HTTPNotFound` for one that does not exist."""
