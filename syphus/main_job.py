@@ -4,6 +4,7 @@ prepare    plugin, prompt, endpoint (runs/prepare.py)
 examples   a cold start, if the prompt has no in-context examples (cold_start/command.py)
 open       the ledger: check the settings, read the input, judge stored answers again if the parser has changed
 generate   ask about all rows that have no outcome yet (runs/session.py)
+judge      have a model judge the pairs, if that is requested (quality/judge.py)
 relate     find the nearest pairs, if a relation needs them (relations/relate.py)
 finish     write the files and the report (runs/outputs.py)
 translate  the pairs, if languages are requested (translation/job.py)
@@ -18,12 +19,14 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from syphus.config.options import AUTO, NEVER, Options, QuoteOptions
 from syphus.errors import ConfigError, InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.related_pairs import check_own_train_file
 from syphus.formats.report import Report, RunResult, make_report
 from syphus.formats.train import summarize_problems
+from syphus.ledger.judged import bad_pairs
 from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted, has_repeated_answer
 from syphus.ledger.sessions import get_meta, has_sessions, last_settings, sessions, set_meta
@@ -31,12 +34,13 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import has_images, needs_no_model
 from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import shipped_folder
+from syphus.quality.judge import JudgePlan, ask_in_judged_parts, judge_pairs
 from syphus.relations.relate import RelationPlan, plan_relation, record_choice, relate, require_image_vectors
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
 from syphus.runs.model_life import life_notice
-from syphus.runs.outputs import invalidate_exports, open_pairs, write_exports
+from syphus.runs.outputs import invalidate_exports, open_pairs, result_after_disk_failure, write_exports
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import (
     ANSWERS_BEFORE_RUN,
@@ -64,6 +68,7 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Run
     """Run the whole job. Raises `UsageError` if nothing could be sent, `StorageError` if the ledger can't be used."""
     prepared = prepare(options, environ)
     plan = plan_relation(prepared)
+    judge = JudgePlan.of_run(prepared, environ)
     if options.languages:
         # Imports here and below are local: what most runs do not need would delay their first request.
         from syphus.translation.options import check_options
@@ -73,12 +78,14 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Run
         open_run_folder(prepared.options.folder) as store,
         keep_log(store, prepared, observer, "main job") as log,
     ):
-        finished = _run(prepared, plan, store, log)
+        finished = _run(prepared, plan, judge, store, log)
         log.end(finished.report, finished.stopped_by, finished.exit_code)
     return finished
 
 
-def _run(prepared: PreparedRun, plan: RelationPlan, store: Store, observer: Observer) -> RunResult:
+def _run(
+    prepared: PreparedRun, plan: RelationPlan, judge: JudgePlan | None, store: Store, observer: Observer
+) -> RunResult:
     options = prepared.options
     try:
         refuse_mixing(store, options.offline)
@@ -88,10 +95,10 @@ def _run(prepared: PreparedRun, plan: RelationPlan, store: Store, observer: Obse
         with_examples = _ensure_examples(prepared, store, observer)
         if isinstance(with_examples, SyphusError):
             return RunResult(make_report(store, STAGE, stored_prices(store)), with_examples, (), [])
-        with contextlib.closing(_Job(with_examples, plan, store, observer)) as job:
+        with contextlib.closing(_Job(with_examples, plan, store, observer, judge)) as job:
             finished = job.run()
     except StorageError as error:
-        return _result_after_disk_failure(store, error)
+        return result_after_disk_failure(store, STAGE, error)
     if not options.languages or finished.stopped_by is not None or not finished.report.counts.pairs:
         return finished
     from syphus.translation.files import run_paths
@@ -184,7 +191,14 @@ def _ensure_examples(prepared: PreparedRun, store: Store, observer: Observer) ->
 
 
 class _Job:
-    def __init__(self, prepared: PreparedRun, plan: RelationPlan, store: Store, observer: Observer) -> None:
+    def __init__(
+        self,
+        prepared: PreparedRun,
+        plan: RelationPlan,
+        store: Store,
+        observer: Observer,
+        judge: JudgePlan | None = None,
+    ) -> None:
         self._prepared = prepared
         self._plan = plan
         self._options = prepared.options
@@ -193,7 +207,11 @@ class _Job:
         self._runner = StageRunner(prepared, store, observer)
         repeats = has_repeated_answer(store)  # a resumed run need not find it out again
         builder, attachments = self._runner.request_builder, self._runner.attachments
-        context = GenerationContext.of_run(prepared, builder, attachments, repeats=repeats)
+        self._judge = judge
+        self._bad_pairs = bad_pairs(store)
+        context = GenerationContext.of_run(
+            prepared, builder, attachments, repeats=repeats, rejected_pairs=self._bad_pairs
+        )
         self._stage = GenerateStage(context)
 
     def run(self) -> RunResult:
@@ -208,6 +226,8 @@ class _Job:
         before = self._report()
         pending = before.counts.states[State.PENDING]
         stopped_by = self._generate(before) if pending else None
+        if stopped_by is None:
+            stopped_by = self._judge_pairs()
         if stopped_by is None:
             stopped_by = relate(self._store, STAGE, self._plan, self._observer)
         report = self._report()
@@ -288,7 +308,15 @@ class _Job:
             self._observer.say(line)
         if quote is not None:
             confirm_cost(prepared, quote.lines[0], report, self._observer)
-        return self._runner.run(self._stage, prepared.settings, report, open_pairs(self._store, STAGE))
+        ask = partial(self._runner.run, self._stage, prepared.settings)
+        if self._judge is not None and self._judge.min_quality is not None:
+            return ask_in_judged_parts(self._store, ask, self._report, self._judge_pairs)
+        return ask(report, open_pairs(self._store, STAGE))
+
+    def _judge_pairs(self) -> SyphusError | None:
+        if self._judge is None:
+            return None
+        return judge_pairs(self._store, self._judge, self._stage, self._bad_pairs, self._observer)
 
     def quote(self, pilot: int, models: Sequence[AskedModel]) -> Quote:
         """Quote the run for its model and others, after a pilot of so many rows unless it has as many answers already.
@@ -369,12 +397,3 @@ class _Job:
         for line in summarize_problems(problems):
             self._observer.say(f"{self._options.train}: {line}")
         return len(problems)
-
-
-def _result_after_disk_failure(store: Store, fault: StorageError) -> RunResult:
-    """Return what the ledger holds after the disk failed. Raises `fault` if it can't be read any more."""
-    try:
-        store.check_files()
-        return RunResult(make_report(store, STAGE, stored_prices(store)), fault, (), [])
-    except StorageError:
-        raise fault from None

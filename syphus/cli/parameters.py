@@ -24,8 +24,11 @@ _METAVARS: dict[object, str] = {
 }  # fmt: skip
 
 
-_ALL = "Input", "Endpoint", "Sampling", "Limits and budget", "Images", "Translation", "Relations", "Output and progress"
-INPUT, ENDPOINT, SAMPLING, LIMITS, IMAGES, TRANSLATION, RELATIONS, OUTPUT = _ALL
+_ALL = (
+    "Input", "Endpoint", "Sampling", "Limits and budget", "Images", "Judging", "Translation", "Relations",
+    "Output and progress",
+)  # fmt: skip
+INPUT, ENDPOINT, SAMPLING, LIMITS, IMAGES, JUDGING, TRANSLATION, RELATIONS, OUTPUT = _ALL
 
 #: The group of each option in `--help`.
 GROUPS: dict[type, dict[str, str]] = {
@@ -36,6 +39,7 @@ GROUPS: dict[type, dict[str, str]] = {
         SAMPLING: "temperature top_p max_tokens reasoning_effort verbosity structured seed max_rounds no_sharing retry",
         LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain",
         IMAGES: "with_images images image_size image_detail max_images",
+        JUDGING: "judge judge_model judge_config judge_margin min_quality",
         TRANSLATION: "languages glossary tone per_language judge_translations partial",
         RELATIONS: "relate embedding_model image_embeddings train",
         OUTPUT: "output_dir dataset_version accept_changes notify json",

@@ -108,4 +108,4 @@ def _messages(query: Query) -> list[Message]:
 
 
 #: Whether candidates are good in-context examples.
-CANDIDATE_RUBRIC = Rubric(_messages, VERDICT_SCHEMA, lambda text: read_verdict(text).problem)
+CANDIDATE_RUBRIC = Rubric(_messages, VERDICT_SCHEMA, lambda text, _: read_verdict(text).problem)

@@ -19,6 +19,7 @@ from syphus.types import State
 
 T = TypeVar("T")
 
+JUDGE_ALL, JUDGE_AUTO = "all", "auto"
 COLD_STARTS = AUTO, ALWAYS, NEVER = ("auto", "always", "never")
 STRATEGY_NAMES = ("diverse", "best", "random")  #: ways to choose in-context examples
 
@@ -109,6 +110,19 @@ class Options:
 
     requests_per_minute: float | None = option(None, "Requests per minute, if the server reports no limit.", above=0)
     tokens_per_minute: float | None = option(None, "Tokens per minute, if the server reports no limit.", above=0)
+    judge: str = option(
+        "",
+        "Have a model judge the pairs: a share such as 0.1, all, or auto (until the share of bad ones is known).",
+        metavar="SHARE",
+    )
+    judge_model: str | None = option(None, "Model of the judge (default: the one that writes the pairs).")
+    judge_config: Path | None = option(None, "YAML file with the endpoint of the judge (default: --config).")
+    judge_margin: float = option(
+        0.02, "With --judge auto: stop when the share of bad pairs is known to plus or minus this.", above=0
+    )
+    min_quality: float | None = option(
+        None, "Stop if the share of good pairs is below this, such as 0.9, by more than chance.", minimum=0, maximum=1
+    )
     relate: Relation | None = option(
         None, "Which pairs form a pair's context: siblings, earlier-rounds, none, nearest-by-text or nearest-by-image."
     )
@@ -140,6 +154,19 @@ class Options:
         if self.cold_start not in COLD_STARTS:
             raise ConfigError(f"--cold-start {self.cold_start}: must be {alternatives(COLD_STARTS)}.")
         _check_ranges(self)
+        self._check_judge()
+
+    def _check_judge(self) -> None:
+        if self.min_quality is not None and not self.judge:
+            raise ConfigError("--min-quality needs --judge SHARE, all or auto.")
+        if self.judge in ("", JUDGE_ALL, JUDGE_AUTO):
+            return
+        try:
+            share = float(self.judge)
+        except ValueError:
+            share = 0.0
+        if not 0 < share <= 1:
+            raise ConfigError(f"--judge {self.judge}: must be a share above 0 and up to 1, all or auto.")
 
     @property
     def folder(self) -> Path:
@@ -299,6 +326,11 @@ class EndpointValues(TypedDict, total=False):
     tone: str
     per_language: bool
     judge_translations: float
+    judge: str
+    judge_model: str | None
+    judge_config: str | Path | None
+    judge_margin: float
+    min_quality: float | None
     partial: bool
     requests_per_minute: float | None
     tokens_per_minute: float | None

@@ -20,7 +20,15 @@ from syphus.formats.translation_report import (
 from syphus.formats.translation_report import as_json as translation_as_json
 from syphus.io.durable import replace_file
 from syphus.ledger.relations import describe_relation
-from syphus.ledger.sessions import Session, all_settings, count_sessions, sessions, unfinished_calls, unfinished_cost
+from syphus.ledger.sessions import (
+    Session,
+    all_settings,
+    count_sessions,
+    get_meta,
+    sessions,
+    unfinished_calls,
+    unfinished_cost,
+)
 from syphus.ledger.store import Store
 from syphus.ledger.summary import (
     Counts,
@@ -35,6 +43,8 @@ from syphus.ledger.summary import (
 )
 from syphus.model_names import is_simulated, public_name
 from syphus.types import Pair, State
+
+JUDGED_META = "judged"  #: in the meta table: what a judge has found so far, as JSON
 
 
 class Expense(NamedTuple):
@@ -63,6 +73,7 @@ class Report(NamedTuple):
     forms: tuple[tuple[FormUse, float | None], ...] = ()  #: with dollars, if the run asked for JSON
     unfinished_cost: tuple[float, int] = (0.0, 0)  #: of these calls: dollars, and the calls whose dollars are unknown
     endpoints: tuple[tuple[EndpointUse, float | None], ...] = ()  #: with dollars, the busiest first
+    judged: Mapping[str, object] | None = None  #: what a judge has found, as in `report.json`; None without a judge
 
     @property
     def models(self) -> list[str]:
@@ -152,6 +163,7 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
             tuple((use, prices.cost(use.bills)) for use in uses),
             unfinished_cost(store),
             tuple((use, prices.cost(use.bills)) for use in count_endpoints(store)),
+            orjson.loads(str(get_meta(store, JUDGED_META) or "null")),
         )
 
 
@@ -180,6 +192,7 @@ def as_json(report: Report) -> dict[str, object]:
     counts, spending = report.counts, report.spending
     usage = spending.usage
     forms = {"forms": {use.form: _form(use, cost) for use, cost in report.forms}} if report.forms else {}
+    judged = {"judged": report.judged} if report.judged is not None else {}
     translated = {"translation": _translation(report.translation, report.of_translation)} if report.translation else {}
     return {
         "queries": counts.total,
@@ -189,6 +202,7 @@ def as_json(report: Report) -> dict[str, object]:
         "rules": report.rules,
         "relations": report.relations,
         "shared_answers": counts.shared,
+        **judged,
         **translated,
         **forms,
         "requests": spending.requests,

@@ -4,6 +4,7 @@ It is the only source of truth. Every other file of a run can be deleted and wri
 
 batches.py        stages whose queries are batches: of parts to retry, and of texts that need vectors
 inputs.py         registers the input: new, changed and removed rows
+judged.py         what a judge is asked about pairs, and which pairs it has found bad
 parts.py          parts of a query with their own outcome, such as the languages that a pair is translated into
 records.py        answers, outcomes and spending: what the loop writes and reads back
 relations.py      how pairs are related, and the nearest pairs of each pair

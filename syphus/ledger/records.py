@@ -176,6 +176,8 @@ class Records:
         """
         for rows in self._store.read_in_batches(_JUDGED, self._stage):
             for _, n, used, opened, last, state, reason, pairs, detail, repairs, *rest in rows:
+                if self._only is not None and n not in self._only:
+                    continue
                 done = orjson.loads(repairs or "{}")
                 old = Outcome(State(state), load_pairs(pairs or "[]"), reason, detail or "", done)
                 answer = _answer(tuple(rest[7:])) if last is not None else None
@@ -311,6 +313,12 @@ class Records:
             self._store.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)", n, pairs, outcome.detail, repairs)
         else:
             self._store.execute("DELETE FROM result WHERE n = ?", n)
+
+
+def pending_numbers(store: Store, stage: str, most: int) -> frozenset[int]:
+    """Return the numbers of the first pending queries in the order of the input, up to so many."""
+    select = "SELECT n FROM query WHERE stage = ? AND state = 'pending' AND position IS NOT NULL ORDER BY position"
+    return frozenset(n for (n,) in store.read(f"{select} LIMIT ?", stage, most))
 
 
 def reopen(store: Store, stage: str, states: Sequence[State]) -> int:

@@ -83,6 +83,9 @@ CREATE TABLE IF NOT EXISTS picture (n INTEGER PRIMARY KEY, images TEXT NOT NULL)
 -- relations between pairs of different queries: for each pair of a query the ids of the nearest, as [[id, ...], ...]
 CREATE TABLE IF NOT EXISTS nearest (n INTEGER PRIMARY KEY, related TEXT NOT NULL);
 
+-- pairs that a judge has found bad, by a hash of annotation and texts, with the fault
+CREATE TABLE IF NOT EXISTS bad_pair (key BLOB PRIMARY KEY, fault TEXT NOT NULL) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS earlier (n INTEGER, answer INTEGER, reason TEXT, PRIMARY KEY (n, answer)) WITHOUT ROWID;
 -- the parts of queries, by name: `asked` answers were judged for it, `opened` of them before it was last reopened by
 -- hand; `text` is its text in the newest answer, and `answer` the number of that answer

@@ -107,11 +107,15 @@ def last_settings(store: Store, stage: str) -> dict[str, object] | None:
     return dict(orjson.loads(settings)) if settings else None
 
 
-def newest_chat_settings(store: Store) -> dict[str, object] | None:
-    """Return the settings of the newest session of any stage that asked a chat model, or None if there is none."""
+def newest_chat_settings(store: Store, without: str) -> dict[str, object] | None:
+    """Return the settings of the newest session of any stage that asked a chat model, or None if there is none.
+
+    Sessions of the stage `without` do not count.
+    """
     settings = store.read_value(
         "SELECT settings FROM session JOIN spec ON spec = spec.id WHERE settings -> 'max_tokens' IS NOT NULL "
-        "ORDER BY session.id DESC LIMIT 1"
+        "AND stage <> ? ORDER BY session.id DESC LIMIT 1",
+        without,
     )
     return dict(orjson.loads(settings)) if settings else None
 

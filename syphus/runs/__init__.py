@@ -14,6 +14,7 @@ push.py           send exports to the Hugging Face Hub
 quote.py          what a run has already, and what the rest takes
 reader.py         a run open for reading: its numbers, one query, or all pairs, outcomes and raw answers
 reckoning.py      tokens, dollars and minutes of rows, for quotes, comparisons and the lines before a run
+remedies.py       what helps if the first answers of a run all fail alike
 rows.py           the rows of a run with annotation, answers, pairs and verdict
 run_log.py        `run.log`, and the command that `--notify` runs at the end
 run_settings.py   the settings that answers depend on, and the command, as the ledger stores them

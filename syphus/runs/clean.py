@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import RunError
 from syphus.formats.report import Report, make_report
+from syphus.ledger.judged import bad_pairs
 from syphus.ledger.records import Records, Row, StoredAnswer
 from syphus.ledger.relations import stored_choice
 from syphus.ledger.sessions import last_settings, set_meta
@@ -93,6 +94,23 @@ def rejudge(store: Store, records: Records, stage: Stage, tick: Callable[[int], 
     return changed
 
 
+def rejudge_queries(store: Store, stage: GenerateStage, numbers: Sequence[int]) -> int:
+    """Judge the newest answers of queries with these numbers again; return how many outcomes changed. Commits."""
+    if not numbers:
+        return 0
+    records, changed = Records(store, stage.name, session=0, only=frozenset(numbers)), 0
+    for row, old, answer in records.answered_rows():
+        outcome = _judge(stage, row, answer)
+        if outcome != old:
+            records.replace_outcome(row.n, outcome)
+            changed += 1
+    if changed:
+        invalidate_pairs(store)
+        invalidate_exports(store)
+    store.commit()
+    return changed
+
+
 def _judge(stage: Stage, row: Row, answer: StoredAnswer | None) -> Outcome:
     if answer is not None:
         return stage.judge(row, answer.completion).outcome
@@ -114,6 +132,7 @@ def _clean(store: Store, plugin: LoadedPlugin, settings: Mapping[str, object], o
         request_builder=RequestBuilder("", {}),  # nothing is sent
         redactor=SecretRedactor(),
         form=structured_form(dataset, STRUCTURED in settings),
+        rejected_pairs=bad_pairs(store),
     )
     changed = rejudge_run(store, GenerateStage(context), plugin, dataset.short_name, observer)
     after = make_report(store, GenerateStage.name, stored_prices(store))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -28,30 +28,20 @@ from syphus.plugins.contract import AbstractDataset, plugin_code, plugin_name
 from syphus.plugins.hook_results import check_pairs_of_text, checked, checked_numbers, checked_text, checked_texts
 from syphus.plugins.prompts import PromptTemplate, as_json_prompt, as_text_prompt, render_messages
 from syphus.plugins.sandbox import time_limit
+from syphus.runs.judge import pair_key
 from syphus.runs.prepare import PreparedRun
+from syphus.runs.remedies import remedy
 from syphus.runs.run_settings import GENERATE
 from syphus.types import Completion, Message, Outcome, Pair, PromptImage, Query, ReasonKind, Request, State
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+JUDGE_RULE = "judge"  #: counted with the repairs: pairs that a judge found bad were left out
 _PADDING = 32  # white space at the end of an answer that was cut off: a grammar allows it, and the model never ends
 _REMEMBERED_IDS = 1_000  # pair ids that new ones are compared with at once; the export compares all
 
 _CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
-
-
-# What helps if the first answers of a run all fail alike.
-_ROOM_OR_STOP = (
-    "Raise --max-tokens. If the answers go on and on, the server misses the model's end token: mend its chat template, "
-    "or set `extra_body: {stop: [...]}` in the --config file."
-)
-_LESS_REASONING = "The model reasons until its tokens are used up: lower --reasoning-effort, or raise --max-tokens."
-_NO_TEXT = "The server sends no text: check the model, its chat template, and the server's log."
-_UNREADABLE = (
-    "Look at one with `status FOLDER --query ID`: the model does not keep to the form that the prompt asks for, or the "
-    "plugin does not read it."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +62,7 @@ class GenerationContext:
     share_answers: bool = True
     hook_seconds: float = 10.0
     repeats: bool = False
+    rejected_pairs: Mapping[bytes, str] = field(default_factory=dict)  #: faults of pairs to leave out, by `pair_key`
 
     @classmethod
     def of_run(
@@ -81,6 +72,7 @@ class GenerationContext:
         attachments: ImageAttachments,
         *,
         repeats: bool = False,
+        rejected_pairs: Mapping[bytes, str] | None = None,
     ) -> GenerationContext:
         """Return the context of a run's main stage."""
         return cls(
@@ -93,6 +85,7 @@ class GenerationContext:
             share_answers=not prepared.options.no_sharing,
             hook_seconds=prepared.config.plugin_timeout,
             repeats=repeats,
+            rejected_pairs={} if rejected_pairs is None else rejected_pairs,
         )
 
 
@@ -176,7 +169,7 @@ class GenerateStage:
         before = self._last_texts.pop(row.n, None)
         repeated = judgement.ask_again and bool(judgement.feedback) and before == completion.text
         self._repeats = self._repeats or repeated
-        return judgement._replace(remedy=_remedy(judgement.outcome, completion), repeated=repeated)
+        return judgement._replace(remedy=remedy(judgement.outcome, completion), repeated=repeated)
 
     def _judge(self, row: Row, completion: Completion) -> Judgement:
         asked = asked_format(completion)
@@ -276,13 +269,30 @@ class GenerateStage:
             located = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
             rules = tuple(cleaned.rejections)
             return _reject((*cleaned.rejections, *problems), (*located, *problems), rules)
-        ids = [pair.id or self._pair_id(query, number) for number, pair in enumerate(cleaned.pairs, 1)]
+        named = [
+            replace(pair, id=pair.id or self._pair_id(query, number)) for number, pair in enumerate(cleaned.pairs, 1)
+        ]
+        repairs, faults = dict(cleaned.repairs), self._judged_faults(query, named)
+        if faults:
+            named = [pair for pair in named if pair.id not in faults]
+            if not named:
+                return _reject((f"{ReasonKind.JUDGE}{next(iter(faults.values()))}",))
+            repairs[JUDGE_RULE] = len(faults)
+        ids = [pair.id for pair in named]
         self._check_ids(query, ids)
         related = tuple(
-            Pair(pair.instruction, pair.answer, pair_id, numbers)
-            for pair, pair_id, numbers in zip(cleaned.pairs, ids, self._related(cleaned.pairs, ids), strict=True)
+            Pair(pair.instruction, pair.answer, pair.id, numbers)
+            for pair, numbers in zip(named, self._related(named, ids), strict=True)
         )
-        return Judgement(Outcome(State.OK, related, repairs=dict(cleaned.repairs)))
+        return Judgement(Outcome(State.OK, related, repairs=repairs))
+
+    def _judged_faults(self, query: Query, pairs: Sequence[Pair]) -> dict[str, str]:
+        """Return the faults that a judge has found in pairs, by their ids."""
+        rejected = self._context.rejected_pairs
+        if not rejected:
+            return {}
+        keys = ((pair.id, pair_key(query.text, pair.instruction, pair.answer)) for pair in pairs)
+        return {pair_id: rejected[key] for pair_id, key in keys if key in rejected}
 
     def _user_turn(self, query: Query) -> str:
         """Return what is asked, if the plugin renders it, to tell an example about this very query."""
@@ -353,25 +363,6 @@ def _reject(problems: Sequence[str], located: Sequence[str] = (), rules: tuple[s
     detail = "\n".join(located or problems[1:])
     outcome = Outcome(State.INVALID, reason=problems[0], detail=detail, rejected_by=rules)
     return Judgement(outcome, ask_again=True, feedback=feedback)
-
-
-def _remedy(outcome: Outcome, completion: Completion) -> str:
-    """Return what helps if all answers of a run fail like this one; "" for what only a row can have."""
-    match outcome.state:
-        case State.TRUNCATED if not completion.text.strip() or completion.usage.reasoning_tokens:
-            return _LESS_REASONING
-        case State.TRUNCATED if outcome.detail:
-            return "Give the server a longer context, or shorten the prompt."
-        case State.TRUNCATED:
-            return _ROOM_OR_STOP
-        case State.INVALID if not completion.text.strip():
-            return _LESS_REASONING if completion.usage.reasoning_tokens else _NO_TEXT
-        case State.INVALID if outcome.rejected_by:
-            return f'If the rule "{outcome.rejected_by[0]}" does not fit the dataset, its plugin can switch it off.'
-        case State.INVALID:
-            return _UNREADABLE
-        case _:
-            return ""
 
 
 def _overrides(dataset: AbstractDataset, hook: str) -> bool:

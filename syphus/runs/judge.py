@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.structured import AnswerFormat, answer_request, asked_format
+from syphus.errors import ImageError
 from syphus.ledger.records import Row, StoredAnswer
-from syphus.pipeline.stage import Judgement
+from syphus.pipeline.stage import Judgement, image_failure
 from syphus.types import Completion, Message, Outcome, Query, Request, State
 
 JUDGE_TEMPERATURE = 0.0
 
 
 class Rubric(NamedTuple):
-    """The messages to a judge, the JSON schema of a verdict, and why one is invalid ("" if valid)."""
+    """The messages to a judge, the JSON schema of a verdict, and why one on a query is invalid ("" if valid)."""
 
     messages: Callable[[Query], Sequence[Message]]
     schema: Mapping[str, object]
-    problem: Callable[[str], str]
+    problem: Callable[[str, Query], str]
+    shared: int = 0  #: messages at the beginning that are the same for many queries, for the prompt cache
+    in_order: bool = False  #: ask for the members of the JSON in the order of the schema
+
+
+def pair_key(annotation: str, instruction: str, answer: str) -> bytes:
+    """Return 16 bytes that stand for a pair of an annotation. A verdict is about exactly these texts."""
+    text = "\0".join((annotation, instruction, answer))
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 class JudgeStage:
@@ -39,16 +49,22 @@ class JudgeStage:
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """Return the rubric, then what is judged, as data."""
         builder = self._request_builder
-        answer = answer_request(builder.formats.choose(row.reason, last), "verdict", self._rubric.schema)
+        rubric = self._rubric
+        format_ = builder.formats.choose(row.reason, last)
+        answer = answer_request(format_, "verdict", rubric.schema, rubric.in_order)
+        try:
+            messages = rubric.messages(row.query)
+        except ImageError as error:
+            return image_failure(error)
         fields = {"temperature": JUDGE_TEMPERATURE}
-        return builder.request(self._rubric.messages(row.query), row.used, extra_fields=fields, answer=answer)
+        return builder.request(messages, row.used, extra_fields=fields, shared=rubric.shared, answer=answer)
 
-    def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002 - a verdict is read by itself
+    def judge(self, row: Row, completion: Completion) -> Judgement:
         """Accept a valid verdict; ask once more, in a looser form, for one that was asked for as JSON and is not."""
         outcome = unusable_outcome(completion)
         if outcome is not None:
             return Judgement(outcome)
-        problem, asked = self._rubric.problem(completion.text), asked_format(completion)
+        problem, asked = self._rubric.problem(completion.text, row.query), asked_format(completion)
         if asked is not None:
             self._request_builder.formats.count(asked, kept=not problem)
         if problem:

@@ -17,9 +17,10 @@ from typing import IO
 
 import orjson
 
+from syphus.errors import StorageError
 from syphus.formats.mimicit.writer import dataset_meta, file_names, write_dataset
 from syphus.formats.related_pairs import pairs_with_context, read_train_file
-from syphus.formats.report import Report, write_report
+from syphus.formats.report import Report, RunResult, make_report, write_report
 from syphus.formats.run_files import INVALID_FILE, PAIRS_FILE, PairsFile, pair_lines, write_invalid_file
 from syphus.io.durable import replace_file, storage_faults
 from syphus.ledger.records import highest_seq
@@ -27,6 +28,7 @@ from syphus.ledger.results import QueryResult, accepted, accepted_since, rejecte
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.model_names import is_simulated
+from syphus.runs.run_settings import stored_prices
 from syphus.text import short_path
 from syphus.types import State
 
@@ -138,3 +140,12 @@ def _noted(file: IO[bytes], results: Iterable[QueryResult]) -> Iterator[QueryRes
 
 def _lines(result: QueryResult) -> bytes:
     return pair_lines(result.query, result.image_ids, result.pairs, is_simulated(result.model)).encode()
+
+
+def result_after_disk_failure(store: Store, stage: str, fault: StorageError) -> RunResult:
+    """Return what the ledger holds after the disk failed. Raises `fault` if it can't be read any more."""
+    try:
+        store.check_files()
+        return RunResult(make_report(store, stage, stored_prices(store)), fault, (), [])
+    except StorageError:
+        raise fault from None

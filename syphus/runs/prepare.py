@@ -38,7 +38,7 @@ from syphus.plugins.hook_results import image_sources
 from syphus.plugins.legacy import ORIGINAL_MESSAGES, LegacyDataset, original_messages
 from syphus.plugins.prompts import JSON_FORM, PromptTemplate, as_json_prompt
 from syphus.runs.model_life import only_model
-from syphus.runs.run_settings import GENERATE, STRUCTURED, run_settings
+from syphus.runs.run_settings import GENERATE, JUDGE_PAIRS, STRUCTURED, run_settings
 
 C = TypeVar("C", bound="RunContext")
 
@@ -248,12 +248,27 @@ def prepare_endpoint(
     return context
 
 
+def prepare_judge(author: PreparedRun, environ: Mapping[str, str]) -> PreparedRun:
+    """Return the run with the model and the endpoint that judge its pairs. Raises `UsageError`."""
+    options = author.options
+    if options.judge_model is None and options.judge_config is None:
+        return author
+    own = replace(
+        options,
+        config=options.judge_config or options.config,
+        model=options.judge_model or (None if options.judge_config else options.model),
+    )
+    judge = author.with_config(_config(own, environ))
+    check_budget(judge)
+    return judge
+
+
 def go_on_as_begun(context: C, store: Store, stage: str, observer: Observer) -> C:
     """Return the context of a run that may have begun: with its own model and effort where the user leaves them open.
 
     `stage` is what the command asks about. Raises `ConfigError` if the budget can't be kept with that model.
     """
-    before = last_settings(store, stage) or newest_chat_settings(store)
+    before = last_settings(store, stage) or newest_chat_settings(store, without=JUDGE_PAIRS)
     if before is None or context.options.offline:
         return context
     config = as_begun(context.config, before)

@@ -30,6 +30,7 @@ from syphus.plugins.prompts import PromptTemplate, prompt_digest, turns_as_json
 
 _NOT_COMPARED = ("dataset", "prompt_text")
 GENERATE = "generate"  #: the name of the main stage in ledgers
+JUDGE_PAIRS = "judge pairs"  #: and of the stage that judges its pairs
 STRUCTURED = "structured"  #: in the settings of runs that ask for JSON
 _IMAGE_SETTINGS = ("image_size", "image_detail", "max_images")
 

@@ -34,6 +34,7 @@ from syphus.simulator.dataset_answer_forms import (
     CONVERSATIONS,
     DESCRIPTION,
     KEYED_LINES,
+    PAIR_VERDICTS,
     PLAIN_TEXT,
     VERDICT,
 )
@@ -172,6 +173,7 @@ JSON_ARRAY = Form(
 
 FORMS: list[Form] = [
     TRANSLATIONS,
+    PAIR_VERDICTS,
     VERDICT,
     OPINION,
     DESCRIPTION,

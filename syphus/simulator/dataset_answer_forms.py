@@ -46,6 +46,8 @@ _LONG_WORD = re.compile(r"[^\W\d_]{5,}")
 _STEM = 4  # letters; words that begin with the same ones count as equal
 _JSON = re.compile(r"\{.*\}", re.DOTALL)
 _CRITERIA = ("grounded", "complete", "clear", "natural")
+_PAIR_CRITERIA = ("grounded", "answers", "hides_source", "form", "useful")
+_GROUNDED = 0.2  # share of the words
 _EXAMPLE_QUESTION = re.compile(r"^Question: (.+)$", re.MULTILINE)
 
 _ACTORS = ("A man", "A woman", "A boy", "A girl", "Somebody", "A juggler", "A cook", "A cyclist")
@@ -211,6 +213,20 @@ def _write_verdict(source: AnswerInput, random: Random) -> str:  # noqa: ARG001 
     return orjson.dumps({**verdict, "reason": f"{share:.0%} of it can be found in the annotation."}).decode()
 
 
+def _write_pair_verdicts(source: AnswerInput, random: Random) -> str:  # noqa: ARG001 - a `Writer`
+    """Find a pair grounded if most of the words of its answer are in the annotation or the question."""
+    found = _JSON.search(source.annotation)
+    data = orjson.loads(found[0]) if found else {}
+    known = _words(str(data.get("annotation", "")))
+    verdicts = []
+    for pair in data.get("pairs", []):
+        words = _words(str(pair["answer"])) - _words(str(pair["question"]))
+        share = len(words & known) / len(words) if words else 1.0
+        passed = dict.fromkeys(_PAIR_CRITERIA, True) | {"grounded": share >= _GROUNDED}
+        verdicts.append({"pair": pair["pair"], "reason": f"{share:.0%} of it is in the annotation.", **passed})
+    return orjson.dumps({"verdicts": verdicts}).decode()
+
+
 def _write_description(source: AnswerInput, random: Random) -> str:
     """Write a short and a long description of the pairs that the prompt shows."""
     questions = _EXAMPLE_QUESTION.findall(source.annotation)
@@ -223,6 +239,13 @@ def _write_description(source: AnswerInput, random: Random) -> str:
     return f"Short: {short}\nLong: {long}"
 
 
+PAIR_VERDICTS = Form(
+    "verdicts on pairs",
+    count_items=lambda _: 0,
+    is_requested_by=lambda system_message: '"verdicts"' in system_message and '"grounded"' in system_message,
+    write=_write_pair_verdicts,
+    defects=dict.fromkeys(DEFECTS, write_chatter),
+)
 VERDICT = Form(
     "verdict",
     count_items=lambda _: 0,

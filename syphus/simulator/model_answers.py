@@ -12,7 +12,7 @@ from syphus.simulator.annotation_facts import extract_facts
 from syphus.simulator.answer_form_types import DEFECTS, AnswerInput, DefectShares
 from syphus.simulator.answer_forms import as_schema, break_json, schema_of
 from syphus.simulator.chat_request import ChatRequest
-from syphus.simulator.dataset_answer_forms import DESCRIPTION, VERDICT
+from syphus.simulator.dataset_answer_forms import DESCRIPTION, PAIR_VERDICTS, VERDICT
 from syphus.simulator.learning import Obedience, choose_failure, failure_writer
 from syphus.simulator.prompt_reader import ParsedPrompt
 from syphus.simulator.translation.form import OPINION, TRANSLATIONS
@@ -20,8 +20,8 @@ from syphus.simulator.wording import to_second_person
 from syphus.types import Usage
 
 _NO_DEFECTS = DefectShares()
-_NEVER_DEFECTIVE = (VERDICT, DESCRIPTION, OPINION)
-_JSON_FORMS = (VERDICT, OPINION, TRANSLATIONS)  # are JSON by themselves
+_NEVER_DEFECTIVE = (PAIR_VERDICTS, VERDICT, DESCRIPTION, OPINION)
+_JSON_FORMS = (PAIR_VERDICTS, VERDICT, OPINION, TRANSLATIONS)  # are JSON by themselves
 _CORRECTED_SHARE = 0.1  # of the defects remain after a turn that says that the answer could not be used
 
 

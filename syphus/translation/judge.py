@@ -63,7 +63,7 @@ def _messages(query: Query) -> list[Message]:
     return judge_messages(source, translated, LANGUAGES[judged_part(query).language])
 
 
-TRANSLATION_RUBRIC = Rubric(_messages, VERDICT_SCHEMA, lambda text: read_verdict(text).problem)
+TRANSLATION_RUBRIC = Rubric(_messages, VERDICT_SCHEMA, lambda text, _: read_verdict(text).problem)
 _EXAMPLE = judge_query(1, "", "de", '["",""]', '["",""]')  # for the size of the rubric
 
 
