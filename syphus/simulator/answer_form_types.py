@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
 from syphus.simulator.wording import lower_first, make_pairs
 from syphus.types import Pair
+
+
+class Flaws(NamedTuple):
+    """Shares of pairs whose answer is made up, and of a judge's verdicts on pairs that are wrong."""
+
+    pair_slips: float = 0.0
+    judge_errors: float = 0.0
+
+
+_NO_FLAWS = Flaws()
+MADE_UP = (  #: answers that no annotation supports
+    "Nobody would expect that, but it all turned out quite differently in the end.",
+    "It is rather the opposite of what one would think at first.",
+    "This was so from the very beginning, and always remained like that.",
+    "That is hard to overlook, since it happens again and again.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +40,7 @@ class AnswerInput:
     example: str
     annotation: str = ""
     avoid_questions: frozenset[str] = frozenset()  #: questions of in-context examples
+    flaws: Flaws = _NO_FLAWS
 
 
 Writer = Callable[[AnswerInput, Random], str]
@@ -53,7 +70,14 @@ DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase",
 
 def write_pairs(source: AnswerInput, random: Random) -> list[Pair]:
     """Return `source.count` pairs, or fewer if the facts do not yield as many."""
-    return make_pairs(source.facts, source.count, source.about_change, random, source.avoid_questions)
+    pairs = make_pairs(source.facts, source.count, source.about_change, random, source.avoid_questions)
+    if not source.flaws.pair_slips:
+        return pairs
+    made_up = random.sample(MADE_UP, len(MADE_UP))
+    return [
+        replace(pair, answer=made_up[number % len(made_up)]) if random.random() < source.flaws.pair_slips else pair
+        for number, pair in enumerate(pairs)
+    ]
 
 
 def write_chatter(source: AnswerInput, random: Random) -> str:

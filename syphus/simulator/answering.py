@@ -107,6 +107,8 @@ class Answerer:
             simulation.obedience,
             simulation.cold_failures,
             DefectShares(simulation.translation_damage, simulation.translation_slips),
+            simulation.pair_slips,
+            simulation.judge_errors,
             simulation.schema or PROFILES[simulation.profile].schema,
         )
         if names & {"all", "tariffs"}:

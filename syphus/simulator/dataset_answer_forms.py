@@ -14,6 +14,7 @@ import orjson
 
 from syphus.simulator.answer_form_types import (
     DEFECTS,
+    MADE_UP,
     AnswerInput,
     Form,
     Writer,
@@ -47,7 +48,7 @@ _STEM = 4  # letters; words that begin with the same ones count as equal
 _JSON = re.compile(r"\{.*\}", re.DOTALL)
 _CRITERIA = ("grounded", "complete", "clear", "natural")
 _PAIR_CRITERIA = ("grounded", "answers", "hides_source", "form", "useful")
-_GROUNDED = 0.2  # share of the words
+_TELLING = 3  # words
 _EXAMPLE_QUESTION = re.compile(r"^Question: (.+)$", re.MULTILINE)
 
 _ACTORS = ("A man", "A woman", "A boy", "A girl", "Somebody", "A juggler", "A cook", "A cyclist")
@@ -213,17 +214,19 @@ def _write_verdict(source: AnswerInput, random: Random) -> str:  # noqa: ARG001 
     return orjson.dumps({**verdict, "reason": f"{share:.0%} of it can be found in the annotation."}).decode()
 
 
-def _write_pair_verdicts(source: AnswerInput, random: Random) -> str:  # noqa: ARG001 - a `Writer`
-    """Find a pair grounded if most of the words of its answer are in the annotation or the question."""
+def _write_pair_verdicts(source: AnswerInput, random: Random) -> str:
+    """Find a pair grounded unless its answer is made up, or none of its words is in the question or the annotation."""
     found = _JSON.search(source.annotation)
     data = orjson.loads(found[0]) if found else {}
-    known = _words(str(data.get("annotation", "")))
+    annotation = _words(str(data.get("annotation", "")))
     verdicts = []
     for pair in data.get("pairs", []):
-        words = _words(str(pair["answer"])) - _words(str(pair["question"]))
-        share = len(words & known) / len(words) if words else 1.0
-        passed = dict.fromkeys(_PAIR_CRITERIA, True) | {"grounded": share >= _GROUNDED}
-        verdicts.append({"pair": pair["pair"], "reason": f"{share:.0%} of it is in the annotation.", **passed})
+        words, known = _words(str(pair["answer"])), annotation | _words(str(pair["question"]))
+        is_made_up = str(pair["answer"]) in MADE_UP or (len(words) >= _TELLING and not words & known)
+        errs = random.random() < source.flaws.judge_errors
+        passed = dict.fromkeys(_PAIR_CRITERIA, True) | {"grounded": is_made_up == errs}
+        reason = "None of it is in the annotation." if is_made_up else "It is in the annotation."
+        verdicts.append({"pair": pair["pair"], "reason": reason, **passed})
     return orjson.dumps({"verdicts": verdicts}).decode()
 
 

@@ -9,7 +9,7 @@ from random import Random
 import orjson
 
 from syphus.simulator.annotation_facts import extract_facts
-from syphus.simulator.answer_form_types import DEFECTS, AnswerInput, DefectShares
+from syphus.simulator.answer_form_types import DEFECTS, AnswerInput, DefectShares, Flaws
 from syphus.simulator.answer_forms import as_schema, break_json, schema_of
 from syphus.simulator.chat_request import ChatRequest
 from syphus.simulator.dataset_answer_forms import DESCRIPTION, PAIR_VERDICTS, VERDICT
@@ -48,6 +48,8 @@ class ModelBehaviour:
     obedience: Obedience = "form"
     cold_failures: float = 0.0
     translation_defects: DefectShares = _NO_DEFECTS
+    pair_slips: float = 0.0
+    judge_errors: float = 0.0
     schema_habit: str = "enforced"  #: what the server makes of `response_format`, one of `SCHEMA_HABITS`
 
     def defect_share(self, prompt: ParsedPrompt) -> float:
@@ -176,4 +178,5 @@ def _write(prompt: ParsedPrompt, random: Random, behaviour: ModelBehaviour) -> s
         behaviour.obedience == "examples" and prompt.style.examples
     ):  # as many items as the examples show, even for few facts
         source = replace(source, count=max(source.count, prompt.style.min_items))
-    return write(source, random)
+    flaws = Flaws(behaviour.pair_slips, behaviour.judge_errors)
+    return write(replace(source, flaws=flaws) if any(flaws) else source, random)

@@ -52,6 +52,8 @@ class Simulation:
     cold_sloppiness: float = 0.35  #: the same if no in-context example shows the form
     translation_damage: float = 0.0  #: share of translations, in each language, that are damaged, in ten ways
     translation_slips: float = 0.0  #: share of translations with another meaning, which only a judge can tell
+    pair_slips: float = 0.0  #: share of pairs whose answer is not in the annotation, which only a judge can tell
+    judge_errors: float = 0.0  #: share of a judge's verdicts on pairs that are wrong, either way
 
     obedience: Obedience = (
         "form"  #: what in-context examples achieve: form shows the form, examples teaches the task, never does nothing
