@@ -4,7 +4,7 @@ prepare    plugin, prompt, endpoint (runs/prepare.py)
 examples   a cold start, if the prompt has no in-context examples (cold_start/command.py)
 open       the ledger: check the settings, read the input, judge stored answers again if the parser has changed
 generate   ask about all rows that have no outcome yet (runs/session.py)
-judge      have a model judge the pairs, if that is requested (quality/judge.py)
+judge      have a model judge the pairs, if that is requested (quality/pair_judge.py)
 relate     find the nearest pairs, if a relation needs them (relations/relate.py)
 finish     write the files and the report (runs/outputs.py)
 translate  the pairs, if languages are requested (translation/job.py)
@@ -34,7 +34,7 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import has_images, needs_no_model
 from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import shipped_folder
-from syphus.quality.judge import JudgePlan, ask_in_judged_parts, judge_pairs
+from syphus.quality.pair_judge import JudgePlan, ask_in_judged_parts, judge_pairs
 from syphus.relations.relate import RelationPlan, plan_relation, record_choice, relate, require_image_vectors
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
 from syphus.runs.generate import GenerateStage, GenerationContext

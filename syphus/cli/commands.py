@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from syphus.cli.parameters import arguments, with_fields, with_observer, with_options
+from syphus.cli.parameters import JUDGE_OPTIONS, arguments, with_fields, with_observer, with_options
 from syphus.cli.streams import given_command, print_as_json, print_lines, program, say
 from syphus.config.options import ColdStartOptions, Options, QuoteOptions
 from syphus.errors import ConfigError
@@ -36,7 +36,7 @@ ShowAll = Annotated[bool, typer.Option("--all", help="Print all findings, not fi
 _ROW_OPTIONS = frozenset({
     "name", "query_inputs_path", "example", "slice_start", "slice_end", "random_sample", "prompt_path", "datasets_dir",
     "output_dir", "dataset_version", "no_sharing",
-})  # fmt: skip
+}) | JUDGE_OPTIONS  # fmt: skip
 _TRANSLATION_NAMES = ("Translation.translate", "translate.Translation")  # of the first Syphus
 
 RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
@@ -195,7 +195,7 @@ def quote(options: Options, quote_options: QuoteOptions, observer: PlainObserver
 
 
 @with_observer
-@with_options
+@partial(with_options, without=JUDGE_OPTIONS)
 @with_fields(ColdStartOptions, parameter="search_options")
 def cold_start(options: Options, search_options: ColdStartOptions, observer: PlainObserver) -> None:
     """Search for in-context examples for a prompt, and test whether they help; exit 1 if they do not."""

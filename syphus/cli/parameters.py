@@ -30,6 +30,8 @@ _ALL = (
 )  # fmt: skip
 INPUT, ENDPOINT, SAMPLING, LIMITS, IMAGES, JUDGING, TRANSLATION, RELATIONS, OUTPUT = _ALL
 
+#: The options of the judge of pairs.
+JUDGE_OPTIONS = frozenset({"judge", "judge_model", "judge_config", "judge_margin", "min_quality"})
 #: The group of each option in `--help`.
 GROUPS: dict[type, dict[str, str]] = {
     Options: {

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -73,7 +73,7 @@ class Report(NamedTuple):
     forms: tuple[tuple[FormUse, float | None], ...] = ()  #: with dollars, if the run asked for JSON
     unfinished_cost: tuple[float, int] = (0.0, 0)  #: of these calls: dollars, and the calls whose dollars are unknown
     endpoints: tuple[tuple[EndpointUse, float | None], ...] = ()  #: with dollars, the busiest first
-    judged: Mapping[str, object] | None = None  #: what a judge has found, as in `report.json`; None without a judge
+    judged: Mapping[str, Any] | None = None  #: what a judge has found, as in `report.json`; None without a judge
 
     @property
     def models(self) -> list[str]:

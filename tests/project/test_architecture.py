@@ -25,7 +25,7 @@ LAYERS = (
     ("api",),
     ("progress",),
     ("main_job", "viewer"),
-    ("cold_start", "relations", "translation"),
+    ("cold_start", "quality", "relations", "translation"),
     ("runs",),
     ("batch",),
     ("pipeline",),

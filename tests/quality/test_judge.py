@@ -13,7 +13,7 @@ from syphus.config.options import Options
 from syphus.errors import ConfigError
 from syphus.ledger.store import open_for_reading
 from syphus.pipeline.observer import Observer
-from syphus.quality.judge import judged
+from syphus.quality.pair_judge import judged
 from syphus.quality.pair_verdicts import CRITERIA, read_verdicts
 from syphus.runs.clean import clean_run
 from syphus.types import State
