@@ -384,6 +384,12 @@ def test_what_rules_need_changes_no_verdict() -> None:
     texts = [*FOUND, *LEAKS, *FINE, "At 0:12 he waits.", "The TIMESTAMP is old.", "Pixels.", "\u0663 cups. [1]", "Yes*"]
     texts += ["<answer>A cup is there.</answer>", "<response> It is red."]
     texts += [f"It is a cup.{end}" for end in ("\n---", "</s>", "\u00b2", " [1][2]", "\n\nEND", "**", "\n[END]")]
+    texts += [
+        "Sure! It is red.",
+        "It is red. \u2014 Source: caption 1",
+        "It is red. #cup",
+        "It is red.\n[^1]: a caption",
+    ]
     chance = random.Random(7)
     answers = [[Pair("What is there?", text)] for text in texts]
     answers += [

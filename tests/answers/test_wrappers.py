@@ -120,9 +120,14 @@ def test_a_line_before_the_first_question_that_nothing_ends_opens_no_draft(text:
     assert [(pair.instruction, pair.answer) for pair in parse_pairs(text).pairs] == PAIRS
 
 
+@pytest.mark.parametrize("text", ["$\\boxed{x^{2}}$", "\\boxed{42}", "\\boxed{}", "\\boxed{x = 5 + y}", "\\boxed{3/4}"])
+def test_a_formula_stays_in_its_box(text: str) -> None:
+    assert extract_answer(text) == (text, (), ())
+
+
 def test_a_box_is_opened_if_it_holds_all() -> None:
     assert extract_answer("\\boxed{A robin.}").text == "A robin."
-    assert extract_answer("$\\boxed{x^{2}}$").text == "x^{2}"
+    assert extract_answer("$\\boxed{\\text{A robin.}}$").text == "A robin."
     assert extract_answer("\\boxed{1} and \\boxed{2}").text == "\\boxed{1} and \\boxed{2}"
 
 

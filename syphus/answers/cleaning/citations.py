@@ -20,6 +20,21 @@ _NUMBERS = r"[1-9]\d{0,2}(?:[ \t]?[,;\u2013-][ \t]?[1-9]\d{0,2})*"
 _NAMES = r"(?:sources?|ref(?:erence)?s?|cit(?:e|ation)s?|captions?|annotations?|notes?|sentences?|doc(?:ument)?s?)"
 _ADDRESS = r"(?:https?://|www\.)[^\s()\[\]]+"
 _LIFTED = "\u00b9\u00b2\u00b3\u2070\u2074-\u2079"
+#: A number in brackets, with what may stand beside it: `[ 1 ]`, `[#1]`, `[*2]`, `[^1]`.
+_INNER = rf"[ \t]?[#*^\u2020]?(?:{_NUMBERS}|[{_LIFTED}]+)\u2020?[ \t]?"
+_BRACKETS = (
+    "\\\\?\\[ \\\\?\\]",
+    "\\{ \\}",
+    "\\{\\{ \\}\\}",
+    "< >",
+    "\u27e6 \u27e7",
+    "\u2045 \u2046",
+    "\u27e8 \u27e9",
+    "\uff3b \uff3d",
+)
+_NUMBERED = "|".join(left + _INNER + right for left, right in map(str.split, _BRACKETS))
+_QUOTES = ("\\( \\)", "\uff08 \uff09", "\u00ab \u00bb", "\u2039 \u203a")
+_QUOTED = "|".join(left + _INNER + right for left, right in map(str.split, _QUOTES))
 _LONE = "\u2020\u2021\u21a9\u2460-\u2473"
 _MARK = re.compile(
     r"(?:(?P<anywhere>\[(?:cite|citation|source|ref)_(?:start|end)\][ \t]?|</?co(?::[ ]?[\d, ]{1,20})?>)"
@@ -32,19 +47,20 @@ _MARK = re.compile(
     # Forms that are one at the end of a clause.
     rf"|(?P<likely>(?:\[\^(?:[1-9]\d{{0,2}}|{_NAMES})\](?!:))+|\^{_NUMBERS}\^"
     rf"|\[(?i:{_NAMES})\.?(?:[ \t]?[_:#][^\[\]\n]{{1,80}}|[ \t]?{_NUMBERS})?\]"
-    r"|\[[a-z]{2,12}[:_][a-z]?\d{1,3}(?:[:,-]\d{1,3})*\]"
+    r"|\[[a-z]{2,12}[:_][a-z]?\d{1,3}(?:[:,-]\d{1,3})*\]|\[[a-z]{2,4}\d{1,3}\]|\{[a-z]{2,4}\d{1,3}\}"
     rf"|\((?i:(?:see |from |cf\.? )?{_NAMES})[ \t]?:[^()\n]{{1,120}}\)"
-    rf"|\((?i:(?:see |from |cf\.? )?{_NAMES})\.?[ \t]?{_NUMBERS}\)|\\cite[pt]?\{{[^{{}}\n]{{1,60}}\}}"
+    rf"|\((?i:(?:see |from |cf\.? )?{_NAMES})\.?[ \t]?{_NUMBERS}\)|\\(?:cite[pt]?|footnote)\{{[^{{}}\n]{{1,60}}\}}"
     rf"|(?<!\])\((?:[^()\n:]{{0,20}}:[ \t]*)?{_ADDRESS}\)"
     r"|\(\[[^\]\n]{1,80}\]\([^()\s]+\)\)|\{\{[a-z]{2,12}[:|][^{}\n]{1,40}\}\}"
     rf"|[\u3010\u3014]{_NUMBERS}[\u3011\u3015]|<(?P<tag>[a-z]{{2,10}})>\[?{_NUMBERS}\]?</(?P=tag)>|<cite>[^<\n]{{1,80}}</cite>)"
     # Forms that are one behind the last full stop of a line.
-    rf"|(?P<behind>\(\d{{1,2}}\)|[{_LONE}]+|\u207d[{_LIFTED}]+\u207e|\[\[{_NUMBERS}\]\]"
+    rf"|(?P<behind>{_QUOTED}|[{_LONE}]+|\u207d[{_LIFTED}]+\u207e|\[\[{_NUMBERS}\]\]"
     rf"|\[[A-Za-z]{{1,9}}\d{{1,3}}(?:[a-z]{{1,9}}\d{{1,3}})?\](?:,?[ \t]?\[[A-Za-z]{{1,9}}\d{{1,3}}\])*"
     rf"|<a\b[^<>\n]{{0,80}}>\[?{_NUMBERS}\]?</a>)"
     # Numbers, which may mean something else.
-    rf"|(?P<lifted>[{_LIFTED}]+(?:[,\u02d2 ][{_LIFTED}]+)*|<sup>{_NUMBERS}</sup>)"
-    rf"|(?P<listed>(?:\[{_NUMBERS}\][ \t]?)+(?<![ \t]))"
+    rf"|(?P<lifted>[{_LIFTED}]+(?:[,\u02d2 ][{_LIFTED}]+)*|<sup>{_NUMBERS}</sup>"
+    rf"|\$?\^(?:\{{{_NUMBERS}\}}|[1-9]\d?(?!\w))\$?)"
+    rf"|(?P<listed>(?:(?:{_NUMBERED})[ \t]?)+(?<![ \t]))"
     # A foreign bracket is one among letters without such brackets.
     r"|(?P<foreign>[\u3010\u3014][A-Za-z][^\u3011\u3015\n]{0,40}[\u3011\u3015])"
     r")"
@@ -61,8 +77,9 @@ _RARE_SIGNS = (
     "\u207d",
     *_RAISED,
     *_CIRCLED,
+    *"\u27e6\u2045\u27e8\uff3b\uff08\u00ab\u2039",
 )  #: not in ASCII
-_FIRST_SIGNS = ("[", "</", "<co", "{{", "^", "\\cite")
+_FIRST_SIGNS = ("[", "</", "<co", "{", "^", "\\cite", "\\footnote")
 _SIGNS = (
     "[",
     "<",
@@ -72,9 +89,11 @@ _SIGNS = (
     *_RARE_SIGNS,
 )  #: every mark has one; a search for two signs takes thirty times as long
 _ROUND = re.compile(
-    rf"\((?:\[|\d{{1,2}}\)|(?i:(?:see |from |cf\.? )?{_NAMES})(?:[ \t]?:|\.?[ \t]?\d)"
+    rf"\((?:\[|{_INNER}\)|(?i:(?:see |from |cf\.? )?{_NAMES})(?:[ \t]?:|\.?[ \t]?\d)"
     rf"|[^()\n:]{{0,20}}:[ \t]*{_ADDRESS}|{_ADDRESS})"
 )
+_ANGLE = re.compile(r"<[#*^]?\d")
+_OF_MARK = re.compile(rf"(?<![_^\\])(?:{_NUMBERED})|(?<=[A-Za-z.!?) ])\$?\^(?:\{{{_NUMBERS}\}}|[1-9]\d?(?!\w))\$?")
 _DIRECTIVE = re.compile(r":[A-Za-z]\w{2,30}\Z")
 _END = re.compile(r"[ \t]*(?:\Z|\n|[.,;!?](?=[\s\u201d\"'\u300d]|\Z)|[\u3002\uff0c\uff1b\uff01\uff1f\u3001])")
 _STOP = '.!?\u3002\uff01\uff1f\u2026\u201d"'
@@ -123,13 +142,14 @@ class _Found(NamedTuple):
 def _starts(text: str) -> list[int]:
     """Return where marks may begin. Looking for single signs takes a hundredth of the time of the pattern."""
     starts = [match.start() for match in _ROUND.finditer(text)] if "(" in text else []
+    starts += [match.start() for match in _ANGLE.finditer(text)] if "<" in text else []
     for sign in _FIRST_SIGNS if text.isascii() else (*_FIRST_SIGNS, *_RARE_SIGNS):
         at = text.find(sign) if sign[0] in text else -1
         while at >= 0:
             start = text.rfind("<", 0, at) if sign == "</" else at
             if sign == "</":
                 starts.append(at)
-            if sign == "[" and text[at - 1 : at] == "^":
+            if (sign == "[" and text[at - 1 : at] in ("^", "\\")) or (sign == "^" and text[at - 1 : at] == "$"):
                 start -= 1
             elif sign == "[" and at and (directive := _DIRECTIVE.search(text, max(0, at - 33), at)):
                 start = directive.start()
@@ -177,7 +197,7 @@ def _judge(text: str, match: re.Match[str], before: str, question: str) -> _Evid
         return _Evidence.CERTAIN if ends_clause and not _CJK.search(text) else _Evidence.NONE
     if match["lifted"]:
         return _judge_lifted(text, match, word, stops=stops, ends_clause=ends_clause)
-    if _CODE.search(text):
+    if _CODE.search(_OF_MARK.sub("", text)) or (match[0][0] == "{" and text[match.start() - 1] in "_^\\"):
         return _Evidence.NONE
     if is_attached and stops:
         return _Evidence.CERTAIN
@@ -208,12 +228,13 @@ def _is_data(listed: str, question: str, before: str) -> bool:
 
 def _judge_lifted(text: str, match: re.Match[str], word: str, *, stops: bool, ends_clause: bool) -> _Evidence:
     """Judge raised digits: powers and units have them behind letters, and after a number."""
-    if re.search(r"[=+\u00d7\u2212^$\\]", text) or text[match.start() - 1].isspace():
+    is_prose = len(word) > 3 or word in _NO_NAMES
+    is_loose = text[match.start() - 1].isspace()
+    if re.search(r"[=+\u00d7\u2212^$\\]", _OF_MARK.sub("", text)) or (is_loose and match[0][0] not in "$^"):
         return _Evidence.NONE
     if stops:
         return _Evidence.CERTAIN
     is_unit = re.search(r"\d[\d.,]*[ \t]?[^\W\d_]+\Z", text[: match.start()]) is not None
-    is_prose = len(word) > 3 or word in _NO_NAMES
     if not is_prose or is_unit or not (ends_clause or text[match.end() : match.end() + 1] == " "):
         return _Evidence.NONE
     return _Evidence.CERTAIN

@@ -3,17 +3,18 @@ r"""Takes off what models write behind a text: end marks, counts of pairs, label
 Such a line stands by itself behind a complete sentence, and its form says that it is no part of the answer: it is one
 token (`[END]`, `QA_GT_noisy`), a rule (`---`), the number of the pairs in brackets, the label of the next pair, a note
 behind a rule, or it speaks of the pairs themselves. Other last lines stay: a list, a poem, a letter or an honest note.
-What is in doubt between two pairs makes the answer invalid.
+What is in doubt makes the answer invalid; see `doubtful_lines.py`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from syphus.answers.cleaning.rules import Check, Context, Mend, Rule, describe_match
+from syphus.answers.cleaning.remarks import Belonging, belonging
+from syphus.answers.cleaning.rules import Context, Mend, Rule
 from syphus.answers.parsing.answer_text import extract_answer, is_empty, strip
 from syphus.types import Pair
 
@@ -25,7 +26,7 @@ _BREAKS = re.compile(r"(?:\s*(?:<br[ \t]*/?>|&nbsp;))+\Z", re.IGNORECASE)
 #: One token at the end: `</s>`, `<|im_end|>`, `<eos>`, `[SEP]`, with the wide signs of DeepSeek, too.
 _TOKEN = re.compile(
     r"[\s\u2581]*(?:<(?P<bars>[|\uff5c])[^<>\n]{1,60}(?P=bars)>|<(?P<slash>/?)(?P<name>[A-Za-z_][\w.-]{0,40})>"
-    r"|\[(?P<square>/?[A-Z][A-Z_ ]{2,30})\]|<(?:<[^<>\s]{1,20}>)>|<0x[0-9A-F]{2}>|\[\|\w{2,40}\|\])\Z"
+    r"|\[(?P<square>/?[A-Z][A-Z_ ]{2,30})\]|<(?:<[^<>\s]{1,20}>)>|(?P<cdata>\]\]>)|<0x[0-9A-F]{2}>|\[\|\w{2,40}\|\])\Z"
 )
 _RULE = re.compile(r"(?:[ \t]*[-=*#_~\u2014\u2500\u2022\u00b7\u25aa+|]){3,}|#{1,6}|>[> \t]*")
 _LAYOUT = re.compile(r"(?:\s*</?[A-Za-z][\w-]{0,30}>|\n[ \t]*[-=*#_~]{2,}[ \t]*(?=\n|\Z))+\Z")
@@ -36,7 +37,7 @@ _ENCLOSED = re.compile(
 )
 _TOKEN_LINE = re.compile(r"[^\W\d]\w*_\w*|\W{0,4}[A-Z]{3,}\W{0,4}|[^\w\x00-\x7f]+|\[[A-Za-z_/]+\]|<[A-Za-z_/]+>")
 #: What only the work itself has: pairs, their count, and the notes they are made from.
-_WORK = re.compile(
+WORK = re.compile(
     r"\b(?:(?:question|q)[- ]?(?:and|&|/)?[- ]?(?:answer|a)s?|(?:qa |q&a )?pairs?|questions?|answers?|captions?"
     r"|annotations?|bounding boxes|responses?|outputs?|words?|tokens?)\b",
     re.IGNORECASE,
@@ -67,33 +68,31 @@ _LABEL = re.compile(
     r"|topics?)\W{0,3}[:\uff1a]",
     re.IGNORECASE,
 )
-_ANY_LABEL = re.compile(r"\W{0,4}[^\W\d_][\w ]{0,25}\W{0,3}[:\uff1a]")
+ANY_LABEL = re.compile(r"\W{0,4}[^\W\d_][\w ]{0,25}\W{0,3}[:\uff1a]")
 #: A question of what is written: then a last line may be a part of that.
-_OF_TEXT = re.compile(
+OF_TEXT = re.compile(
     r"\b(?:says?|reads?|written|write|wrote|writing|screen|signs?|poster|note|credits|lyrics|poem|label|card|message|letter"
     r"|code|script|title|print(?:ed|s)?|mark|recipe|rating|category|ingredients?)\b",
     re.IGNORECASE,
 )
+#: Who asks for a story gets its last line, too.
+_STORY = re.compile(
+    r"\b(?:stor(?:y|ies)|tales?|fables?|narrat\w+|plot|histoire|conte|r\u00e9cit|geschichte|m\u00e4rchen|erz\u00e4hl\w*|cuento|historia"
+    r"|relato|racconto)\b|\u6545\u4e8b|\u7ae5\u8bdd|\u7269\u8a9e|\u304a\u8a71|\uc774\uc57c\uae30|\ub3d9\ud654|\u0642\u0635\u0629|\u062d\u0643\u0627\u064a\u0629",
+    re.IGNORECASE,
+)
+_FEW_WORDS = re.compile(r"[^\w\[\]<>(){}#]*(?:[^\W\d_]+[ .!]{0,2}){1,3}[^\w\[\]<>(){}#]*")
+_SENTENCE_END = re.compile(rf"[{_STOPS}](?=\s|\Z)")
+_NARRATIVE = 3  #: sentences
 _REFERENCES = re.compile(r"(?:\[\^?\d{1,3}\]:?[ \t]+\S[^\n]*(?:\n|\Z))+")
 _MARKS_AROUND = re.compile(r"\A[^\w(\[]+|[^\w.!?)\u3002]+\Z")  #: such as emoji
 _HEADING = re.compile(r"#{1,6}[ \t]+\S[^\n]*")
 _NUMBER = re.compile(r"\d+")
-_LONE_CLOSER = re.compile(r"(?:[<\[\u3010\u300a{\u2039\uff1c]|&lt;)[ \t]*/[^\n<>]{1,40}|-->|~~~|\"\"\"|'''|\*\*")
 _FIRST_SIGNS = ("<", "[", "\\", "\u25c1", "\u3010", "\u300a", "{")
 _WRAPPER = re.compile(
     r"[<\[\u25c1\u3010\u300a{][ \t]*(?:\w+[:_-])?"
     r"(?:think(?:ing)?|thoughts?|reasoning|answer|response|reply|output|result|solution)[ \t]*[>\]\u25b7\u3011\u300b}]",
     re.IGNORECASE,
-)
-_BARE = re.compile(
-    r"[\[<{\u3010\u300a\u300c][^\s\[\]<>{}]{1,30}[\]>}\u3011\u300b\u300d]"
-)  #: perhaps the end of a draft
-
-
-#: The next turn of a chat, or a pair behind an answer: a question and, below it, its answer.
-_NEXT_TURN = re.compile(
-    r"\n(?:#+ ?|\*\*)?(?P<role>User|Human|Assistant)(?:\*\*)?:[^\n]*"
-    r"|\n[ \t\r]*\n\W{0,4}Q\d?\W{1,4}[^\n]+\?\W{0,4}\n+\W{0,4}A\d?\W{1,4}[^\n]+"
 )
 
 
@@ -107,13 +106,15 @@ class _Text(NamedTuple):
     others_have_labels: bool
     is_of_text: bool = False  #: whether the question is what is written somewhere
     label: str = ""  #: with which the last line of each answer begins
+    others: str = ""  #: the questions and the other answers
+    others_are_lines: bool = False  #: whether there are other answers, each of one line
 
     @property
     def is_last(self) -> bool:
         return self.number == self.pairs
 
 
-def _is_complete(text: str) -> bool:
+def is_complete(text: str) -> bool:
     """Return whether a text ends as a sentence does, before tags and horizontal rules."""
     text = text.rstrip()
     if text[-1:] in (">", *"-=*#_~"):
@@ -124,13 +125,13 @@ def _is_complete(text: str) -> bool:
 def _is_unbalanced(text: str) -> bool:
     """Return whether a text ends in marks of bold or italics that were opened in front of its header."""
     bare = text.rstrip("*")
-    return _is_complete(bare) and text.count(text[len(bare) :]) % 2 == 1
+    return is_complete(bare) and text.count(text[len(bare) :]) % 2 == 1
 
 
 def _without_tokens(text: str, known: str) -> str:
     """Return a text without line breaks of HTML and tokens of a model at its end."""
     while True:
-        if text.endswith("*") and _is_unbalanced(text) and not _OF_TEXT.search(known):
+        if text.endswith("*") and _is_unbalanced(text) and not OF_TEXT.search(known):
             head = text.rstrip("*")
         elif (breaks := _BREAKS.search(text)) and "<br" not in known:
             head = text[: breaks.start()]
@@ -140,10 +141,14 @@ def _without_tokens(text: str, known: str) -> str:
             while head.endswith(token):  # padding comes in numbers
                 head = head.removesuffix(token).rstrip()
             is_attached = not found[0][:1].isspace()
-            is_own = found["bars"] is not None or (found["slash"] == "/" and is_attached)
-            if found["square"] and _OF_TEXT.search(known):
+            is_own = (
+                found["bars"] is not None
+                or (found["cdata"] and "<![CDATA[" not in head)
+                or (found["slash"] == "/" and is_attached)
+            )
+            if found["square"] and OF_TEXT.search(known):
                 return text
-            if found[0].strip() in known or not (is_own or _is_complete(head)):
+            if found[0].strip() in known or not (is_own or is_complete(head)):
                 return text
             if found["name"] and re.search(rf"<{re.escape(found['name'])}\b", head):
                 return text  # the end of something that begins in the text
@@ -158,24 +163,24 @@ def _without_last(text: _Text) -> str | None:
     """Return a text without its last line or paragraph if that is no part of it; None if it is."""
     head, _, line = text.text.rpartition("\n")
     head, line = head.rstrip(), line.strip()
-    if not head or head.count("```") % 2:
+    if not head or head.count("```") % 2 or ends_story(text.known, head, line):
         return None
-    is_complete = _is_complete(head)
-    if _RULE.fullmatch(line) and (is_complete or len(line) > 3) and "|" not in head:
+    ends = is_complete(head)
+    if _RULE.fullmatch(line) and (ends or len(line) > 3) and "|" not in head:
         return head
     if line in text.known:
         return None
-    if text.label and line.startswith(text.label) and is_complete:
+    if text.label and line.startswith(text.label) and ends:
         return head
-    paragraph = _last_paragraph(text.text)
-    if not is_complete:
+    paragraph = last_paragraph(text.text)
+    if not ends:
         return paragraph and _without_paragraph(text, *paragraph)
-    if text.is_of_text and not (_ENCLOSED.fullmatch(line) and _WORK.search(line)) and not _OF_THE_WORK.match(line):
+    if text.is_of_text and not (_ENCLOSED.fullmatch(line) and WORK.search(line)) and not _OF_THE_WORK.match(line):
         return None
     if line.startswith("</"):
         return _without_block(text, head, line)
     counted = _is_counted(line, text)
-    if _TOKEN_LINE.fullmatch(line) or (counted and (_ENCLOSED.fullmatch(line) or _WORK.search(line))):
+    if _TOKEN_LINE.fullmatch(line) or (counted and (_ENCLOSED.fullmatch(line) or WORK.search(line))):
         return head
     if text.text[len(head) :].count("\n") < 2:  # no paragraph by itself
         is_end = (found := _ENCLOSED.fullmatch(line)) and _speaks_of_work(found, text.known)
@@ -185,7 +190,15 @@ def _without_last(text: _Text) -> str | None:
     return _without_paragraph(text, head, line)
 
 
-def _last_paragraph(text: str) -> tuple[str, str] | None:
+def ends_story(known: str, head: str, line: str) -> bool:
+    """Return whether a last line is the end of what was to be told: a word or two, or "The End" behind a narrative."""
+    if _FEW_WORDS.fullmatch(line) is None:
+        return False
+    is_end = _NUMBER.search(line) is None and line.strip("*_~ .!").lower() == "the end"
+    return _STORY.search(known) is not None or (is_end and len(_SENTENCE_END.findall(head)) >= _NARRATIVE)
+
+
+def last_paragraph(text: str) -> tuple[str, str] | None:
     """Return what stands before the last blank line, and what behind it."""
     blank = list(re.finditer(r"\n[ \t\r]*\n", text))
     return (text[: blank[-1].start()].rstrip(), text[blank[-1].end() :].strip()) if blank else None
@@ -202,7 +215,7 @@ def _is_counted(line: str, text: _Text) -> bool:
 def _speaks_of_work(found: re.Match[str], known: str) -> bool:
     """Return whether a line in brackets or between marks is an end mark, or speaks of the pairs."""
     inside = next((each for name, each in found.groupdict().items() if each and name != "run"), "")
-    work = _WORK.search(inside)
+    work = WORK.search(inside)
     if work and work[0].lower() in known.lower():
         return False
     return bool(work) or bool(_REMARK.fullmatch(inside)) or (inside.isupper() and len(inside.split()) < 5)
@@ -210,7 +223,7 @@ def _speaks_of_work(found: re.Match[str], known: str) -> bool:
 
 def _without_paragraph(text: _Text, head: str, paragraph: str) -> str | None:
     """Return the text before its last paragraph if that is a note, a label or a remark; None if not."""
-    if not _is_complete(head) and not _RULE.fullmatch(head.rpartition("\n")[2].strip()):
+    if not is_complete(head) and not _RULE.fullmatch(head.rpartition("\n")[2].strip()):
         return None
     plain = paragraph.strip("*_>#-=~ \t")
     enclosed = _ENCLOSED.fullmatch(paragraph)
@@ -218,10 +231,10 @@ def _without_paragraph(text: _Text, head: str, paragraph: str) -> str | None:
     is_behind_rule = bool(before.strip()) and _RULE.fullmatch(last.strip()) is not None
     is_no_answer = (
         (enclosed is not None and _speaks_of_work(enclosed, text.known))
-        or (is_behind_rule and "\n" not in paragraph and (paragraph[:1] in "*_>([" or _WORK.search(paragraph)))
+        or (is_behind_rule and "\n" not in paragraph and (paragraph[:1] in "*_>([" or WORK.search(paragraph)))
         or _is_of_the_work(plain, f"{text.known}\n{head}")
         or _REFERENCES.fullmatch(paragraph) is not None
-        or (paragraph != plain and paragraph[:1] in "*_>" and _ANY_LABEL.match(plain) and _WORK.search(plain))
+        or (paragraph != plain and paragraph[:1] in "*_>" and ANY_LABEL.match(plain) and WORK.search(plain))
         or (text.is_last and _HEADING.fullmatch(paragraph) is not None)
         or (text.is_last and _REMARK.fullmatch(_MARKS_AROUND.sub("", plain)) is not None)
         or (text.is_last and not text.others_have_labels and _LABEL.match(paragraph) is not None)
@@ -233,7 +246,7 @@ def _is_of_the_work(paragraph: str, known: str) -> bool:
     """Return whether a paragraph speaks of the pairs themselves, and not of questions or pairs in the scene."""
     if _OF_THE_WORK.match(paragraph) is None:
         return False
-    words = {found.lower() for found in _WORK.findall(paragraph)}
+    words = {found.lower() for found in WORK.findall(paragraph)}
     return not any(word in known.lower() for word in words)
 
 
@@ -244,8 +257,42 @@ def _without_block(text: _Text, head: str, line: str) -> str | None:
     if opener is None:
         return None if f"<{name}" in head else head
     inside, before = head[opener.end() :].strip(), head[: opener.start()].rstrip()
-    is_prose = _is_complete(inside) and inside.count(" ") > 2 and "<" not in inside
-    return before if text.is_last and is_prose and _is_complete(before) and name not in text.known else None
+    is_prose = is_complete(inside) and inside.count(" ") > 2 and "<" not in inside
+    return before if text.is_last and is_prose and is_complete(before) and name not in text.known else None
+
+
+def _last_parts(text: str, others_are_lines: bool) -> Iterator[tuple[str, str]]:
+    """Yield the ways to split a last part off: at the last blank line, or behind the first where others have one."""
+    parts = [last_paragraph(text)] if text.count("```") < 2 else []
+    if others_are_lines:
+        first, blank = text.partition("\n"), re.split(r"\n[ \t\r]*+\n", text, maxsplit=1)
+        parts += [(first[0].rstrip(), first[2].strip()), (blank[0].rstrip(), blank[-1].strip())]
+    for part in parts:
+        if part is not None and part[0] and part[1] and is_complete(part[0]):
+            yield part
+
+
+def _without_remark(text: _Text) -> str | None:
+    """Return a last answer without what the model says of its own work behind it; None if it says nothing."""
+    head, _, line = text.text.rpartition("\n")
+    if not text.is_last or text.is_of_text or ends_story(text.known, head, line.strip()):
+        return None
+    for head, part in _last_parts(text.text, text.others_are_lines):
+        scene = f"{text.known}\n{text.others}"
+        if belonging(part, head, scene, others_are_lines=text.others_are_lines) is Belonging.REMARK:
+            return head
+    return None
+
+
+def is_doubtful_remark(pairs: Sequence[Pair], known: str) -> bool:
+    """Return whether the last answer ends in a part that may be no part of it, by its shape alone."""
+    others = [text for pair in pairs[:-1] for text in (pair.instruction, pair.answer)]
+    if len(pairs) < 2 or any("\n" in pair.answer for pair in pairs[:-1]):
+        return False
+    return any(
+        belonging(part, head, "\n".join((known, *others)), others_are_lines=True) is Belonging.DOUBTFUL
+        for head, part in _last_parts(pairs[-1].answer, True)
+    )
 
 
 def _mended(text: _Text) -> tuple[str, int]:
@@ -254,7 +301,8 @@ def _mended(text: _Text) -> tuple[str, int]:
     for count in range(_MOST_LINES):
         bare = _without_tokens(found, text.known) if found[-1:] in _LAST_SIGNS else found
         if bare == found and "\n" in found:
-            bare = _without_last(text._replace(text=found)) or found
+            now = text._replace(text=found)
+            bare = _without_last(now) or _without_remark(now) or found
         if bare == found:
             return found, count
         found = bare
@@ -263,8 +311,9 @@ def _mended(text: _Text) -> tuple[str, int]:
 
 def _without_wrapper(text: str, known: str) -> str:
     """Return a text without a draft before it, and without a wrapper around all of it that calls it an answer."""
-    named, boxed = _WRAPPER.match(text), text.startswith("\\boxed{")
-    if not (named or (boxed and text.count(" ") > 1)) or (named and named[0] in known):
+    named, boxed = _WRAPPER.match(text), text.startswith("\\boxed{") and text.count(" ") > 1
+    is_data = text.startswith("<![CDATA[") and not OF_TEXT.search(known)
+    if not (named or boxed or is_data) or (named and named[0] in known):
         return text
     bare = strip(extract_answer(text).text)
     return bare if bare and not is_empty(bare) else text
@@ -301,8 +350,12 @@ def _mend(pairs: Sequence[Pair], context: Context) -> tuple[tuple[Pair, ...], in
             instruction, total = bare, total + 1
         if _may_have_ending(answer):
             others = any(labels[: number - 1] + labels[number:])
-            is_of_text = _OF_TEXT.search(pair.instruction) is not None
+            is_of_text = OF_TEXT.search(pair.instruction) is not None
             text = _Text(answer, f"{known}\n{instruction}", number, len(pairs), others, is_of_text, label)
+            if text.is_last and "\n" in answer:
+                others_are_lines = len(pairs) > 1 and not any("\n" in each.answer for each in pairs[:-1])
+                said = "\n".join(each for other in pairs[:-1] for each in (other.instruction, other.answer))
+                text = text._replace(others=said, others_are_lines=others_are_lines)
             answer, count = _mended(text)
             total += count
         mended.append(replace(pair, instruction=instruction, answer=answer))
@@ -314,78 +367,17 @@ def _common_label(pairs: Sequence[Pair]) -> str:
     lines = [pair.answer.rpartition("\n")[2] for pair in pairs if "\n" in pair.answer]
     if len(lines) < max(len(pairs), 2):
         return ""
-    found = {match[0] if (match := _ANY_LABEL.match(line)) else "" for line in lines}
+    found = {match[0] if (match := ANY_LABEL.match(line)) else "" for line in lines}
     return found.pop() if len(found) == 1 else ""
 
 
 def _has_label(answer: str) -> bool:
-    paragraph = _last_paragraph(answer) if "\n" in answer else None
-    return paragraph is not None and _ANY_LABEL.match(paragraph[1]) is not None
+    paragraph = last_paragraph(answer) if "\n" in answer else None
+    return paragraph is not None and ANY_LABEL.match(paragraph[1]) is not None
 
 
-def _find_lone_lines(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    """Find last lines that may be the end of a draft, or a heading of the next pair."""
-    for number, pair in enumerate(pairs, 1):
-        if "\n" not in pair.answer:
-            continue
-        head, _, line = pair.answer.rpartition("\n")
-        line, before = line.strip(), head.strip()
-        if not before or not line or before.count("```") % 2 or line in f"{context.query.text}\n{pair.instruction}":
-            continue
-        if _OF_TEXT.search(pair.instruction):
-            continue
-        if found := _goes_on(pair.answer, f"{context.query.text}\n{pair.instruction}".lower()):
-            yield describe_match(f"answer {number}", found)
-            continue
-        is_doubtful = _LONE_CLOSER.fullmatch(line) is not None and _is_unopened(before, line)
-        if number < len(pairs) and not is_doubtful and _is_complete(before):
-            is_doubtful = _BARE.fullmatch(line) is not None or _is_heading(pair.answer, line)
-        elif number == len(pairs) and not is_doubtful and _is_complete(before):
-            is_doubtful = _is_lone_label(pairs, line, f"{context.query.text}\n{pair.instruction}\n{before}")
-        if is_doubtful:
-            yield describe_match(f"answer {number}", line)
-
-
-def _goes_on(answer: str, known: str) -> str:
-    """Return the line in which a model without an end speaks for the next speaker, or writes a pair in short form."""
-    for match in _NEXT_TURN.finditer(answer):
-        role = match["role"]
-        is_new = role is None or role.lower() not in known
-        if is_new and _is_complete(answer[: match.start()]):
-            return match[0].strip()
-    return ""
-
-
-def _is_lone_label(pairs: Sequence[Pair], line: str, known: str) -> bool:
-    """Return whether a last paragraph is a label, and no other answer has one line more than a text.
-
-    Behind the label are a word or two, or what speaks of the pairs ("Final check: both answers are short.").
-    """
-    paragraph = _last_paragraph(pairs[-1].answer)
-    if paragraph is None or paragraph[1] != line or len(pairs) < 2 or any("\n" in pair.answer for pair in pairs[:-1]):
-        return False
-    label = _ANY_LABEL.match(line)
-    value = line[label.end() :].strip() if label else ""
-    if label and any(work.lower() not in known.lower() for work in _WORK.findall(value)):
-        return True
-    return bool(value) and len(value.split()) < 3 and value[-1].isalnum() and value not in paragraph[0]
-
-
-def _is_unopened(before: str, closer: str) -> bool:
-    """Return whether nothing in a text begins what the line closes."""
-    name = re.search(r"\w[\w:.-]*", closer)
-    return name[0] not in before if name else (before.count(closer) % 2 == 0 and "<!--" not in before)
-
-
-def _is_heading(answer: str, line: str) -> bool:
-    """Return whether a line by itself is short and no sentence."""
-    paragraph = _last_paragraph(answer)
-    return paragraph is not None and paragraph[1] == line and len(line) <= 25 and line[-1].isalnum()
-
-
-#: What stands behind a text is taken off; what may be a heading of the next pair, or the end of a draft, is a fault.
+#: What stands behind a text is taken off.
 ENDING_RULES: tuple[Rule, ...] = (
     Mend("wrapper around a text", _unwrap, needs=("<", "[", "\\boxed", "\u25c1", "\u3010", "\u300a", "{")),
     Mend("line behind a text", _mend, needs=("\n", *_LAST_SIGNS)),
-    Check("a line that may be no part of the answer", _find_lone_lines, needs=("\n",)),
 )

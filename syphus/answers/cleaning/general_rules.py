@@ -10,7 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from syphus.answers.cleaning.citations import CITATION_RULES
+from syphus.answers.cleaning.doubtful_lines import DOUBTFUL_LINE_RULES
 from syphus.answers.cleaning.endings import ENDING_RULES
+from syphus.answers.cleaning.remarks import REMARK_RULES
 from syphus.answers.cleaning.rules import (
     LIKE_ASCII,
     Check,
@@ -273,6 +275,8 @@ GENERAL_RULES: tuple[Rule, ...] = (
     Repair("the user (you)", r"\bthe user \(you\)", "you", needs=("user (you)",)),
     *CITATION_RULES,
     *ENDING_RULES,
+    *REMARK_RULES,
+    *DOUBTFUL_LINE_RULES,
     no_mention_of_notes,
     Reject("refuses", _REFUSAL, part="answer", needs=_REFUSAL_NEEDS),
     Reject("speaks to whoever asked", _CHAT_REMARK, part="answer", needs=_CHAT_REMARK_NEEDS),

@@ -17,10 +17,8 @@ _BRACKETS |= {"\u27e8": "\u27e9", "\uff1c": "\uff1e", "\u3010": "\u3011", "\u300
 _LEFT, _RIGHT = (re.escape("".join(each)) for each in (_BRACKETS.keys(), _BRACKETS.values()))
 _SIGN = re.compile(f"[{_LEFT}]")
 _NAME = r"[^\W\d][\w:.-]{0,40}"
-_BLOCK = re.compile(
-    rf"\s*(?P<left>[{_LEFT}])[ \t]*(?P<name>{_NAME})(?:[ \t][^\n{_LEFT}{_RIGHT}]{{0,200}})?(?P<right>[{_RIGHT}])"
-)
-_CLOSER_ALONE = re.compile(rf"^[ \t]*[{_LEFT}][ \t]*/[ \t]*(?P<name>{_NAME})[ \t]*[{_RIGHT}][ \t\r]*$", re.MULTILINE)
+_BLOCK = re.compile(rf"(?P<left>[{_LEFT}])\s*+(?P<name>{_NAME})(?:\s[^{_LEFT}{_RIGHT}]{{0,200}})?(?P<right>[{_RIGHT}])")
+_CLOSER_ALONE = re.compile(rf"^[ \t]*+[{_LEFT}][ \t]*+/[ \t]*+(?P<name>{_NAME})\s*+[{_RIGHT}][ \t\r]*+$", re.MULTILINE)
 # Tokens of tokenisers, such as <|begin_of_box|> and <|channel|>, also with the wide signs of DeepSeek.
 _TOKEN = re.compile(r"<[|\uff5c][\w\u2581/ .-]{1,60}[|\uff5c]>")
 # A line by itself that opens a draft, such as `Thinking...`, `%%think%%` or `[BEGIN REASONING]`.
@@ -29,13 +27,16 @@ _WORD = re.compile(r"[^\W\d_]+")
 _FIRST_OF_BLOCKS = ("#", ">", "-", "`", "|", '"')
 _OPENS, _CLOSES = ("begin", "start"), ("end", "stop", "done")
 _DOTS = ("...", "\u2026")
-_BOXED = re.compile(r"\s*(?:\$\$?|\\\[)?\s*\\boxed\{")
+_BOXED = re.compile(r"(?:\$\$?|\\\[)?\s*+\\boxed\{")
+_FORMULA = re.compile(r"[=^_\\+<>{}]")
+_TEXT_COMMAND = re.compile(r"\\text\w{0,6}\{([^{}]*)\}")
+_CDATA, _END_OF_CDATA = "<![CDATA[", "]]>"
 _MOST_LAYERS = 8
 
 # A block with such a name is never a part of the answer, wherever it begins; see `skip_thinking`.
-_TAG = rf"[{_LEFT}][ \t]*{{}}[ \t]*(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)[ \t]*[{_RIGHT}]"
+_TAG = rf"[{_LEFT}]\s*+{{}}\s*+(?:\w{{{{1,20}}}}+:)?(?:think(?:ing)?|thoughts?|reasoning)\s*+[{_RIGHT}]"
 _TAG_WORDS = ("think", "thought", "reasoning")  #: every such tag has one of them
-_OPENING = re.compile(r"\s*" + _TAG.format(""), re.IGNORECASE)
+_OPENING = re.compile(r"\s*+" + _TAG.format(""), re.IGNORECASE)
 _ANY_OPENING = re.compile(_TAG.format(""), re.IGNORECASE)
 _CLOSING = re.compile(_TAG.format("/"), re.IGNORECASE)
 _CLOSING_AT_LINE_END = re.compile(_TAG.format("/") + r"[ \t\r]*+(?:\n|\Z)", re.IGNORECASE)
@@ -129,6 +130,8 @@ def _without_draft_between_lines(text: str) -> str | None:
     opener, _, rest = text.partition("\n")
     opener = _without_emphasis(opener)
     words = tuple(_WORD.findall(opener.lower()))
+    if opener[:1] in _BRACKETS and _BRACKETS[opener[0]] not in opener:
+        return None  # a tag that goes on on the next line
     if not 0 < len(words) <= 4 or len(opener) > _MOST_LETTERS or opener[:1] in _FIRST_OF_BLOCKS or "/" in opener[2:]:
         return None
     ends, place, lines = [], 0, [_without_emphasis(line) for line in rest.split("\n")]
@@ -153,6 +156,8 @@ def _belong_together(opener: str, words: tuple[str, ...], closer: str) -> bool:
         return len(lead) > 1 and lead.strip("*") != "" and closer in (lead, lead[::-1])
     if found == words:
         return "/" in closer and not closer[0].isalnum()
+    if found[0] in _CLOSES and found[1:] == words and not opener[0].isalnum():
+        return opener[0] == closer[0]
     if len(found) == len(words) and words[0] in _OPENS and found[0] in _CLOSES:
         return found[1:] == words[1:] and bool(words[1:])
     return opener.endswith(_DOTS) and closer.startswith(_DOTS) and set(words) < set(found)
@@ -168,8 +173,11 @@ def _without_layer(text: str) -> tuple[str, str]:
         return core[tokens[-1].end() :], "wrapper around the answer" if len(tokens) == 1 else "thinking block"
     if boxed := _BOXED.match(core):
         inner = core[boxed.end() :].rstrip("$ \n").removesuffix("\\]").rstrip()
-        if inner.endswith("}") and _closes_at_end(inner):
-            return inner[:-1], "wrapper around the answer"
+        inner = _TEXT_COMMAND.sub(r"\1", inner[:-1]) if inner.endswith("}") and _closes_at_end(inner) else ""
+        if "\n" in inner or (any(map(str.isalpha, inner)) and not _FORMULA.search(inner)):  # a formula stays in its box
+            return inner, "wrapper around the answer"
+    if core.endswith(_END_OF_CDATA) and core.rfind(_CDATA) <= 0:
+        return core.removeprefix(_CDATA).removesuffix(_END_OF_CDATA), "wrapper around the answer"
     opening = _BLOCK.match(core)
     if opening is None or _BRACKETS[opening["left"]] != opening["right"]:
         return _without_lone_end(core) or (text, "")
@@ -182,7 +190,7 @@ def _without_block(core: str, opening: re.Match[str]) -> tuple[str, str] | None:
     ends = list(closer.finditer(core, opening.end()))
     if not ends:
         return None
-    again = re.compile(rf"{re.escape(opening['left'])}[ \t]*{re.escape(opening['name'])}\b").search(core, opening.end())
+    again = re.compile(rf"{re.escape(opening['left'])}\s*+{re.escape(opening['name'])}\b").search(core, opening.end())
     inner, rest = core[opening.end() : ends[0].start()], core[ends[-1].end() :]
     if again is None and len(ends) == 1 and not rest:
         return inner, "wrapper around the answer"
@@ -211,7 +219,7 @@ def _has_lone_closer(text: str) -> bool:
 
 
 def _closer(left: str, name: str, right: str) -> re.Pattern[str]:
-    return re.compile(rf"{re.escape(left)}[ \t]*/[ \t]*{re.escape(name)}[ \t]*{re.escape(right)}", re.IGNORECASE)
+    return re.compile(rf"{re.escape(left)}\s*+/\s*+{re.escape(name)}\s*+{re.escape(right)}", re.IGNORECASE)
 
 
 def _closes_at_end(inner: str) -> bool:

@@ -37,6 +37,11 @@ _PREAMBLE = re.compile(
     r"|(?:here is|here's|here are|below is)\b[^\n.:]*\b(?:description|caption|account|paragraphs?)\b",
     re.IGNORECASE,
 )
+#: In any language: a line by itself that ends in a colon, or a courtesy and a colon, before some sentences.
+_ANNOUNCEMENT = re.compile(
+    r"(?:[^\n]{1,100}[:\uff1a][ \t\r]*+\n[ \t\r]*+\n|[^\n]{1,40}[!\uff01][^\n]{0,80}[:\uff1a][ \t\r]*+\n)"
+    r"(?=(?:[^.!?\u3002\uff01\uff1f]++[.!?\u3002\uff01\uff1f]++){2})"
+)
 
 
 class PlainText(NamedTuple):
@@ -77,7 +82,7 @@ def _check(text: str, answer: AnswerText) -> PlainText:
         "header in plain text": bool(find_headers(body, _HEADERS)),
         "list in plain text": len(_LIST_ITEM.findall(body)) > 1,
         "JSON in plain text": _JSON.match(read) is not None,
-        "speaks before it begins": _PREAMBLE.match(read) is not None,
+        "speaks before it begins": (_PREAMBLE.match(read) or _ANNOUNCEMENT.match(read)) is not None,
     }
     found = tuple(problem for problem, is_there in problems.items() if is_there)
     return PlainText(read, unique((*answer.problems, *found, *character_problems([read]))), answer.notes)

@@ -26,6 +26,10 @@ _RULE_ENDS = "=-*#\u2014\u2500>"
 _LABEL = re.compile(r"(\D{0,60})1(\D{0,20})")
 _HEADING = re.compile(r"#{1,6}[ \t][^\n]*|\*\*[^*\n]*[^*\n.!?]\*\*|[^\n]*[:\uff1a]")
 _KIND_OF_PAIR = re.compile(r"\w[\w ]{0,30}[:\uff1a]")
+_SECTION_MARK = re.compile(
+    r"(?=[^\n]{3,60}\Z)(?:([=\-~*_+|\u2014\u2500<\[])\1[^\n]*[^\W_][^\n]*[=\-~*_+|\u2014\u2500>\]]{2}"
+    r"|[\[<(\u3010][^\n\[\]<>()]{2,30}[\]>)\u3011]|#{1,6}[ \t][^\n]*|[^\W\d_][\w ]{0,25}[:\uff1a])"
+)
 _SEPARATOR_INSIDE = re.compile(r"\n===[ \t\r]*+\n")
 
 
@@ -126,7 +130,9 @@ def split_sections(text: str, headers: Sequence[Header]) -> Split:
         pieces = _pieces_without_labels(text, bounds, ends, label)
     else:
         pieces = [Section(bound.kind, _piece(text, bound, end)) for bound, end in zip(bounds, ends, strict=True)]
-    problems += ["heading between pairs"] * _has_heading(bounds, pieces)
+    has_heading = _has_heading(bounds, pieces) or _has_section_mark(bounds, pieces)
+    has_heading = has_heading or (label is not None and _labels_some_pairs(text, bounds, ends, label))
+    problems += ["heading between pairs"] * has_heading
     if "=" in text and _has_text_after_separator(text, bounds, ends, pieces):
         problems.append("text behind a separator")
     return _without_outside(pieces, problems) if bounds is not headers else Split(pieces, False, False, problems)
@@ -241,6 +247,41 @@ def _has_heading(bounds: Sequence[Header], pieces: Sequence[Section]) -> bool:
         if _HEADING.fullmatch(strip(line)) or (lead and strip(line).startswith(lead[0])):
             return True
     return False
+
+
+def _has_section_mark(bounds: Sequence[Header], pieces: Sequence[Section]) -> bool:
+    """Return whether a line between pairs begins another part of the answer: `=== FINAL ===` behind a draft.
+
+    Such a line is between signs, or ends in a colon. A line that is the same between all pairs, but for numbers, is a
+    label; so is one before each pair of three or more.
+    """
+    first_kind = next((bound.kind for bound in bounds if bound.kind), "")
+    lines = [
+        strip(piece.text.rpartition("\n")[2])
+        for piece, following in zip(pieces, bounds[1:], strict=False)
+        if following.kind == first_kind and (piece.kind or "\n" in piece.text or piece is pieces[0])
+    ]
+    opener = lines.pop(0) if lines and pieces and not pieces[0].kind else ""
+    marks = {_letters(line) for line in lines if _SECTION_MARK.fullmatch(line)}
+    if not marks or (len(lines) > 1 and all(map(_SECTION_MARK.fullmatch, lines))):
+        return False
+    is_label = len(lines) == 1 and (not _SECTION_MARK.fullmatch(opener) or _letters(opener) in marks)
+    return not is_label
+
+
+def _labels_some_pairs(text: str, bounds: Sequence[Header], ends: Sequence[int], label: re.Match[str]) -> bool:
+    """Return whether a label in words (`Attempt 1`) comes again, but not before each pair: then it is of several."""
+    if not _letters(label[0]):
+        return False
+    first_kind = next((bound.kind for bound in bounds if bound.kind), "")
+    gaps = [strip(text[bound.end : end]) for bound, end in zip(bounds, ends, strict=True) if bound.kind][:-1]
+    gaps = [gap for gap, bound in zip(gaps, [b for b in bounds if b.kind][1:], strict=True) if bound.kind == first_kind]
+    found = [gap.endswith(f"\n{label[1]}{number}{label[2]}") for number, gap in enumerate(gaps, 2)]
+    return any(found) and not all(found)
+
+
+def _letters(line: str) -> str:
+    return "".join(filter(str.isalpha, line)).lower()
 
 
 def _has_text_after_separator(
