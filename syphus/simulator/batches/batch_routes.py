@@ -221,7 +221,7 @@ class BatchRoutes:
         endpoint = str(body.get("endpoint") or "")
         if not endpoint.endswith(_ENDPOINTS) or body.get("completion_window") != "24h":
             name = "completion_window" if endpoint.endswith(_ENDPOINTS) else "endpoint"
-            raise bad_request(f"Invalid value: '{body.get(name)}'.", name, "invalid_value")
+            raise bad_request(f"Invalid value for '{name}': '{body.get(name)}'.", name, "invalid_value")
         try:
             file = self.files.get(str(body.get("input_file_id") or ""), now)
         except Rejected:
