@@ -4,8 +4,8 @@
 
 Each simulated run has queries with three pairs on average, whose quality is alike within a query (beta-binomial with a
 design effect of about 1.5), and a true share of bad pairs. The sample grows by batches, as with `--judge auto`, to a
-margin of 2 points. `fixed` is the sample that this margin takes whatever the share is: 2,401 pairs, times the design effect.
-Nothing is sent.
+margin of 2 points. `fixed` is the sample that this margin takes whatever the share is: 2,401 pairs, times the design
+effect. Nothing is sent.
 
 The second table is of a judge that errs: it finds nine of ten bad pairs, and calls one of ten sound pairs bad. Its
 errors are measured on 200 planted faults and 200 sound pairs, and the share is corrected by them.
