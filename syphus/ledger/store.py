@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -34,6 +35,7 @@ Columns = tuple[Any, ...]  #: of one row, as SQLite gives them
 
 FILE = "run.sqlite"
 LOCK = "run.lock"
+_LOCK_TRIES, _LOCK_SECONDS = 5, 0.01
 _RESTORE = " Restore it from a backup, with its -wal file if there is one."
 
 
@@ -330,7 +332,13 @@ def _locked(path: Path) -> IO[str]:
 
     file = path.open("a", encoding="utf-8")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for _ in range(_LOCK_TRIES):  # who looks whether a run works holds the lock for a moment
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(_LOCK_SECONDS)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         raise RunError(

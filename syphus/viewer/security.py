@@ -155,7 +155,8 @@ def _host_name(host: str) -> str:
     """Return a `Host` header without its port, in small letters."""
     host = host.strip().lower()
     if host.startswith("["):
-        return host[1:].partition("]")[0]
+        name, closing, _ = host[1:].partition("]")
+        return name if closing else host
     return host.partition(":")[0] if host.count(":") == 1 else host
 
 
