@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -13,35 +12,11 @@ from syphus.cold_start.candidates import PINNED, TAKEN
 from syphus.cold_start.evaluation import Proof
 from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.cold_start.trials import describe_model
+from syphus.formats.html_page import Html, meter, tag, text, write_document
+from syphus.formats.html_page import table as text_table
 from syphus.formats.report import Report
-from syphus.io.durable import replace_file
 from syphus.text import SIMULATED_NOTICE, format_dollars, pluralize
 from syphus.types import State
-
-STYLE = """
-:root { color-scheme: light dark; --bar: #4878a8; --line: #8884; --good: #2e8b5722; --bad: #c0392b22; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
-       overflow-wrap: anywhere; }
-h2 { margin: 2.5rem 0 .5rem; } h4 { margin: .3rem 0; }
-table { border-collapse: collapse; } th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); }
-th, td { text-align: left; vertical-align: top; } td small { display: block; opacity: .7; max-width: 30rem; }
-.wide { overflow-x: auto; overflow-wrap: normal; }
-.verdict { padding: .8rem 1rem; border-radius: .4rem; background: var(--line); }
-.verdict.good { background: var(--good); } .verdict.bad { background: var(--bad); }
-details { border: 1px solid var(--line); border-radius: .4rem; padding: .3rem .8rem; margin: .4rem 0; }
-details.good { background: var(--good); } details.bad { background: var(--bad); }
-summary { cursor: pointer; } summary i { opacity: .8; }
-pre { white-space: pre-wrap; background: var(--line); padding: .6rem; border-radius: .3rem; }
-dl { margin: .5rem 0; } dt { font-weight: 600; } dd { margin: 0 0 .5rem; padding: 0 1rem; }
-pre, dt, dd { unicode-bidi: plaintext; text-align: start; }
-.two { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; } .two > div { min-width: 0; }
-@media (max-width: 50rem) { .two { grid-template-columns: 1fr; } }
-.all { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1.5rem; }
-.all > div { min-width: 0; }
-.state { font-weight: 600; } .bar { display: inline-block; width: 6rem; height: .7rem; background: var(--line); }
-.bar span { display: block; height: 100%; background: var(--bar); }
-"""
-
 
 PAGE_FILE, COMPARISON_FILE = "cold_start.html", "compare.html"
 
@@ -72,7 +47,7 @@ def write_page(
         _side_by_side(found),
         *(_candidates(each, found) for each in found.rounds),
     ]
-    _write(path, title, parts)
+    _write(path, title, parts, final=not under_way)
 
 
 class ComparedVariant(NamedTuple):
@@ -98,7 +73,7 @@ def write_comparison(
     queries = pluralize(len(variants[0].scored) if variants else 0, "query", "queries")
     origins = table(["", "prompt and model"], [[each.name, each.origin] for each in variants])
     parts = [
-        *(f'<p class="verdict">{_text(line)}</p>\n' for line in lines),
+        *(f'<p class="notice">{text(line)}</p>\n' for line in lines),
         f"<p>{SIMULATED_NOTICE}</p>\n" if simulated else "",
         f"<h2>Numbers</h2>\n<p>{queries} with each prompt and model; in brackets, the 95% interval.</p>\n",
         table(["", *(each.name for each in variants)], [[name, *cells] for name, cells in numbers]),
@@ -117,14 +92,13 @@ def most_different(columns: Sequence[Sequence[Scored]]) -> list[int]:
 
 def _compared(variants: Sequence[ComparedVariant], number: int) -> str:
     first = variants[0].scored[number]
-    scores = ", ".join(f"{_text(each.name)} {each.scored[number].total:.2f}" for each in variants)
+    scores = ", ".join(f"{text(each.name)} {each.scored[number].total:.2f}" for each in variants)
     answers = [(each.name, each.scored[number]) for each in variants]
     columns = "".join(
-        f'<div><h4 dir="auto">{_text(name)}</h4>{_verdict_of(scored)}{_answer(scored)}</div>'
-        for name, scored in answers
+        f'<div><h4 dir="auto">{text(name)}</h4>{_verdict_of(scored)}{_answer(scored)}</div>' for name, scored in answers
     )
     return (
-        f"<details open><summary><bdi>{_text(first.candidate.query.id)}</bdi> <b>score</b> <i>{scores}</i></summary>\n"
+        f"<details open><summary><bdi>{text(first.candidate.query.id)}</bdi> <b>score</b> <i>{scores}</i></summary>\n"
         f'{_annotation(first)}<div class="all">{columns}</div></details>\n'
     )
 
@@ -133,59 +107,41 @@ def _verdict_of(scored: Scored) -> str:
     """Return the state in words, unless `_answer` shows it, and the score."""
     candidate = scored.candidate
     accepted = f"ok, {pluralize(len(candidate.pairs), 'pair')}, " if candidate.state is State.OK else ""
-    return f"<p>{accepted}score {scored.total:.2f}, {_text(describe_model(candidate.model))}</p>\n"
+    return f"<p>{accepted}score {scored.total:.2f}, {text(describe_model(candidate.model))}</p>\n"
 
 
-def _write(path: Path, title: str, parts: Iterable[str]) -> None:
-    page = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
-        # Nothing in an answer may load or run anything, whatever a browser makes of it.
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n",
-        f"<title>{_text(title)}</title>\n",
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{_text(title)}</h1>\n",
-        *parts,
-        "</body>\n</html>\n",
-    )
-    with replace_file(path) as file:
-        file.write("".join(page).encode(errors="backslashreplace"))
-
-
-_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
-
-
-def _text(text: str) -> str:
-    """Return untrusted text as HTML. Control characters, which HTML does not allow, are shown as unknown ones."""
-    return escape(text.translate(_CONTROLS))
+def _write(path: Path, title: str, parts: Iterable[str], final: bool = True) -> None:
+    body = tag("div", {"class": "flow"}, *(Html(part) for part in parts))
+    write_document(path, title, [body], fonts=() if final else None)
 
 
 def _verdict(found: SearchResult, under_way: str) -> str:
     if under_way:
-        return f'<p class="verdict">{_text(under_way)}</p>\n'
+        return f'<p class="notice">{text(under_way)}</p>\n'
     if found.satisfactory:
-        return '<p class="verdict good">Satisfactory: a set of in-context examples was found and proven.</p>\n'
+        return '<p class="notice">Satisfactory: a set of in-context examples was found and proven.</p>\n'
     if not found.best and not found.missing:
-        return '<p class="verdict">Stopped before any set was proven.</p>\n'
-    items = [f"<li>Missing: {_text(each)}</li>" for each in found.missing]
-    items += [f"<li>To try: {_text(each)}</li>" for each in found.advice]
+        return '<p class="notice">Stopped before any set was proven.</p>\n'
+    items = [f"<li>Missing: {text(each)}</li>" for each in found.missing]
+    items += [f"<li>To try: {text(each)}</li>" for each in found.advice]
     note = " The best set is kept." if found.best else ""
-    return f'<div class="verdict bad">Not satisfactory.{note}<ul>{"".join(items)}</ul></div>\n'
+    return f'<div class="notice" data-kind="warn">Not satisfactory.{note}<ul>{"".join(items)}</ul></div>\n'
 
 
 def _cost(report: Report) -> str:
     spending = report.spending
     cost = "cost unknown" if report.cost is None else format_dollars(report.cost)
-    text = f"{pluralize(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
-    text += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
+    used = f"{pluralize(spending.requests, 'request')}, {spending.usage.prompt_tokens:,} tokens in, "
+    used += f"{spending.usage.completion_tokens:,} out, {cost} so far in this run"
     notice = f" {SIMULATED_NOTICE}" if report.simulated else ""
-    return f"<p>{_text(text)}.{notice}</p>\n"
+    return f"<p>{text(used)}.{notice}</p>\n"
 
 
 def _rounds(found: SearchResult) -> str:
     heads = ("round", "candidates", "valid", "chosen", "valid with the set", "without", "score with the set", "without",
              "gain (95% interval)", "copies", "")  # fmt: skip
     rows = [_row(each) for each in found.rounds]
-    message = f'<pre dir="auto">{_text(found.rounds[-1].asked_with.system_message)}</pre>\n' if found.rounds else ""
+    message = f'<pre dir="auto">{text(found.rounds[-1].asked_with.system_message)}</pre>\n' if found.rounds else ""
     return f"<h2>Rounds</h2>\n{table(heads, rows)}<h4>The system message</h4>\n{message}"
 
 
@@ -198,10 +154,10 @@ def _row(round_: SearchRound) -> list[str]:
         return [*cells, *["-"] * 6, "not proven"]
     gain = f"{proof.gain.mean:+.3f} ({proof.gain.low:+.3f} to {proof.gain.high:+.3f})"
     scores = [f"{proof.valid_share:.0%}", f"{proof.plain_share:.0%}", f"{proof.mean_score:.2f}"]
-    return [*cells, *scores, f"{proof.plain_score:.2f}", gain, str(proof.copies), _verdict_text(proof)]
+    return [*cells, *scores, f"{proof.plain_score:.2f}", gain, str(proof.copies), _verdicttext(proof)]
 
 
-def _verdict_text(proof: Proof) -> str:
+def _verdicttext(proof: Proof) -> str:
     return "satisfactory" if proof.satisfactory else "not satisfactory"
 
 
@@ -222,7 +178,7 @@ def _heuristics(found: SearchResult, heuristics: Sequence[Heuristic]) -> str:
         name = heuristic.name
         means = [[each.scores[name] for each in scored if name in each.scores] for _, scored in groups]
         if any(means):
-            cell = f"{_text(name)}<small>{_text(heuristic.explained)}</small>"
+            cell = f"{text(name)}<small>{text(heuristic.explained)}</small>"
             numbers = [f"{heuristic.weight:g}", f"{heuristic.floor:g}" if heuristic.floor else ""]
             rows.append([cell, *numbers, *(_bar(mean(each)) if each else "-" for each in means)])
     heads = ["heuristic", "weight", "floor", *(each for each, _ in groups)]
@@ -240,7 +196,7 @@ def _side_by_side(found: SearchResult) -> str:
     for scored, plain in sorted(pairs, key=lambda pair: pair[0].total - (pair[1].total if pair[1] else 0)):
         change = f"{scored.total:.2f}, without {plain.total:.2f}" if plain else f"{scored.total:.2f}"
         blocks.append(
-            f"<details><summary><bdi>{_text(scored.candidate.query.id)}</bdi> <b>score {change}</b></summary>\n"
+            f"<details><summary><bdi>{text(scored.candidate.query.id)}</bdi> <b>score {change}</b></summary>\n"
             f"{_annotation(scored)}"
             f'<div class="two"><div><h4>without examples</h4>{_answer(plain) if plain else "-"}</div>'
             f"<div><h4>with the set</h4>{_answer(scored)}</div></div></details>\n"
@@ -270,35 +226,35 @@ def _candidate_card(scored: Scored, fate: str) -> str:
 def _card(scored: Scored, label: str, in_set: bool, closed: bool = False) -> str:
     candidate = scored.candidate
     kind = "good" if in_set else "bad" if scored.barred else ""
-    head = f"<bdi>{_text(candidate.query.id)}</bdi> <b>score {scored.total:.2f}</b> <i>{_text(label)}</i>"
+    head = f"<bdi>{text(candidate.query.id)}</bdi> <b>score {scored.total:.2f}</b> <i>{text(label)}</i>"
     by = f"round {candidate.round}, {describe_model(candidate.model)}" if candidate.round else "by hand"
     return (
         f'<details class="{kind}"{"" if closed else " open"}><summary>{head}</summary>\n'
-        f"<p><small>{_text(by)}</small></p>\n{_annotation(scored)}{_answer(scored)}</details>\n"
+        f"<p><small>{text(by)}</small></p>\n{_annotation(scored)}{_answer(scored)}</details>\n"
     )
 
 
 def _annotation(scored: Scored) -> str:
-    return f'<pre dir="auto">{_text(scored.candidate.user_turn)}</pre>\n'
+    return f'<pre dir="auto">{text(scored.candidate.user_turn)}</pre>\n'
 
 
 def _answer(scored: Scored) -> str:
     candidate = scored.candidate
     if candidate.state is State.OK:
         shown = "".join(
-            f'<dt dir="auto">{_text(pair.instruction)}</dt><dd dir="auto">{_text(pair.answer)}</dd>'
+            f'<dt dir="auto">{text(pair.instruction)}</dt><dd dir="auto">{text(pair.answer)}</dd>'
             for pair in candidate.pairs
         )
         body = f"<dl>{shown}</dl>"
     else:
         state = f"{candidate.state}: {candidate.reason}" if candidate.reason else str(candidate.state)
-        body = f'<p class="state">{_text(state)}</p><pre dir="auto">{_text(candidate.answer)}</pre>'
+        body = f'<p class="state">{text(state)}</p><pre dir="auto">{text(candidate.answer)}</pre>'
     return f"{body}{_scores(scored)}"
 
 
 def _scores(scored: Scored) -> str:
     rows = [
-        [_text(name), _bar(score), _text(scored.notes.get(name, "")), "rules it out" if name in scored.barred else ""]
+        [text(name), _bar(score), text(scored.notes.get(name, "")), "rules it out" if name in scored.barred else ""]
         for name, score in scored.scores.items()
         if score < 1 or name in scored.notes
     ]
@@ -308,12 +264,9 @@ def _scores(scored: Scored) -> str:
 
 
 def _bar(share: float) -> str:
-    return f'<span class="bar"><span style="width:{100 * share:.0f}%"></span></span> {share:.2f}'
+    return f"{meter(share)} {share:.2f}"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], raw: bool = False) -> str:
     """Return an HTML table; cells are text, or HTML with `raw`."""
-    render = str if raw else _text
-    head = "".join(f"<th>{_text(each)}</th>" for each in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{render(cell)}</td>' for cell in row)}</tr>\n" for row in rows)
-    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>\n'
+    return text_table(heads, [[Html(cell) if raw else cell for cell in row] for row in rows])

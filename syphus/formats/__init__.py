@@ -5,8 +5,10 @@ To add a format, follow "Add an export format" in CONTRIBUTING.md.
 card.py                the dataset card: a README.md for the Hugging Face Hub, which says how to train with it
 chat.py                OpenAI's fine-tuning format, and Axolotl's
 export_images.py       the images and videos of an export: found, named, copied or embedded
+html_page.py           writes HTML pages that stand alone, with the look of the viewer
 llava.py               the LLaVA format, which ShareGPT shares, and its kin: InternVL's, Alpaca's, WebDataset's
 mimicit/               MIMIC-IT files, by any author: writes, reads, checks, counts and mixes them
+page_fonts.py          embeds into a page the letters that its readers may have no font for
 parquet.py             the Parquet formats: one row per pair, and TRL's conversations with images
 registry.py            how each format of `export` is written
 related_pairs.py       reads the pairs of a run with their context, and its train file, as the ledger says that they w

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 from syphus.answers.translation import LANGUAGES
 from syphus.answers.translation.judge_prompt import TRANSLATION_FAULTS
+from syphus.formats.html_page import Html, card, join, table, tag, write_document
 from syphus.formats.translation_report import (
     BadTranslation,
     JudgedCounts,
@@ -15,25 +14,11 @@ from syphus.formats.translation_report import (
     SamplePair,
     TranslationReport,
 )
-from syphus.io.durable import replace_file
 from syphus.text import SIMULATED_NOTICE
 from syphus.types import State
 
 PAGE_FILE = "translation.html"
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
-body { font: 15px/1.55 system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif; max-width: 76rem; margin: 2rem auto;
-  padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); }
-.numbers td, .numbers th { text-align: right; } .numbers td:first-child, .numbers th:first-child { text-align: left; }
-.numbers { width: auto; } .wide { overflow-x: auto; }
-.pairs { table-layout: fixed; } .pairs td { vertical-align: top; width: 50%; overflow-wrap: anywhere; }
-.pairs p { margin: 0 0 .3rem; white-space: pre-wrap; } .pairs p.instruction { font-weight: 600; }
-.bad { border-inline-start: 3px solid #c33; }
-.id { color: #888; font-size: 12px; text-align: left; background: var(--soft); } nav a { margin-inline-end: 1rem; }
-"""
 _HEADINGS = (
     "language",
     "pairs",
@@ -49,26 +34,15 @@ _HEADINGS = (
 
 def write_page(path: Path, title: str, report: TranslationReport, simulated: bool) -> None:
     """Write the page in UTF-8. Raises `StorageError` if the disk fails."""
-    links = "".join(f'<a href="#{each.code}">{_name(each.code)}</a>' for each in report.languages)
-    simulated_note = f"<p>{SIMULATED_NOTICE}</p>\n" if simulated else ""
-    parts = [
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
-        f"<title>{escape(title)}: translations</title>\n",
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}: translations</h1>\n",
-        f"<p>{report.pairs:,} pairs.</p>\n{simulated_note}<nav>{links}</nav>\n",
-        f'<div class="wide"><table class="numbers">\n{_table_row("th", _HEADINGS)}',
-        *(_table_row("td", _numbers(each)) for each in report.languages),
-        "</table></div>\n",
-        *(_section(each) for each in report.languages),
-        "</body>\n</html>\n",
-    ]
-    with replace_file(path) as file:
-        file.write("".join(parts).encode())
+    write_document(path, f"{title}: translations", translation_parts(report, simulated), f"{report.pairs:,} pairs.")
 
 
-def _table_row(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>\n"
+def translation_parts(report: TranslationReport, simulated: bool) -> list[Html]:
+    """Return the parts of the page: a notice, the numbers of each language, and its pairs."""
+    links = [tag("a", {"class": "button", "href": f"#{each.code}"}, _name(each.code)) for each in report.languages]
+    parts = [tag("p", {"class": "notice"}, SIMULATED_NOTICE)] if simulated else []
+    numbers = table(_HEADINGS, [_numbers(each) for each in report.languages], "Languages", first_number=1)
+    return [*parts, tag("nav", {"class": "actions"}, links), card("", numbers), *map(_section, report.languages)]
 
 
 def _numbers(report: LanguageReport) -> tuple[str, ...]:
@@ -83,46 +57,51 @@ def _numbers(report: LanguageReport) -> tuple[str, ...]:
     )
 
 
-def _name(code: str) -> str:
+def _name(code: str) -> Html:
     language = LANGUAGES[code]
-    return f'{escape(language.name)} (<span lang="{code}" dir="auto">{escape(language.own_name)}</span>)'
+    return join(language.name, " (", tag("span", {"lang": code, "dir": "auto"}, language.own_name), ")")
 
 
-def _section(report: LanguageReport) -> str:
+def _section(report: LanguageReport) -> Html:
     reasons = [f"{n:,} {reason}" for found in report.counts.reasons.values() for reason, n in found.most_common()]
-    rejected = f"<p>Rejected: {escape(', '.join(reasons))}.</p>\n" if reasons else ""
-    judged = _judged(report.code, report.judged) if report.judged else ""
-    rows = "".join(_pair_row(report.code, pair) for pair in report.sample)
-    table = f'<table class="pairs">\n{rows}</table>\n' if rows else "<p>No pairs yet.</p>\n"
-    return f'<h2 id="{report.code}">{_name(report.code)}</h2>\n{rejected}{judged}{table}'
+    rows = [_pair_rows(report.code, pair) for pair in report.sample]
+    return tag(
+        "section",
+        {"class": "section stack", "id": report.code},
+        tag("h2", None, _name(report.code)),
+        tag("p", None, f"Rejected: {', '.join(reasons)}.") if reasons else None,
+        _judged(report.code, report.judged) if report.judged else None,
+        tag("table", {"class": "beside"}, rows) if rows else tag("p", None, "No pairs yet."),
+    )
 
 
-def _judged(code: str, judged: JudgedCounts) -> str:
+def _judged(code: str, judged: JudgedCounts) -> Html:
     """Show the counts of the verdicts, and the bad translations with the judge's reasons."""
     faults = ", ".join(f"{judged.bad[fault]:,} {fault}" for fault in TRANSLATION_FAULTS if judged.bad[fault])
     bad = f" ({faults})" if faults else ""
     more = "".join(f", {n:,} {what}" for n, what in ((judged.unclear, "unclear"), (judged.pending, "pending")) if n)
-    summary = f"<p>Judged by a model: {judged.good:,} good, {judged.bad.total():,} bad{bad}{more}.</p>\n"
+    summary = tag("p", None, f"Judged by a model: {judged.good:,} good, {judged.bad.total():,} bad{bad}{more}.")
     if not judged.shown:
         return summary
-    rows = [_pair_row(code, SamplePair(bad.id, bad.source, bad.translation), _why(bad)) for bad in judged.shown]
-    table = f'<table class="pairs bad">\n{"".join(rows)}</table>\n'
-    return f"{summary}{table}<p>A sample of the accepted translations:</p>\n"
+    rows = [_pair_rows(code, SamplePair(bad.id, bad.source, bad.translation), bad) for bad in judged.shown]
+    table_of_bad = tag("table", {"class": "beside warn"}, rows)
+    return join(summary, table_of_bad, tag("p", None, "A sample of the accepted translations:"))
 
 
-def _why(bad: BadTranslation) -> str:
-    return f" &middot; <b>{escape(bad.fault)}</b>: {escape(bad.reason)}"
-
-
-def _pair_row(code: str, pair: SamplePair, why: str = "") -> str:
+def _pair_rows(code: str, pair: SamplePair, bad: BadTranslation | None = None) -> Html:
     direction = "rtl" if LANGUAGES[code].rtl else "ltr"
-    return (
-        f'<tr><td class="id" colspan="2">{escape(pair.id)}{why}</td></tr>\n'
-        f'<tr><td lang="en" dir="ltr">{_texts(pair.source)}</td>'
-        f'<td lang="{code}" dir="{direction}">{_texts(pair.translation)}</td></tr>\n'
+    why = join(" · ", tag("b", None, bad.fault), f": {bad.reason}") if bad else None
+    return join(
+        tag("tr", None, tag("td", {"class": "id", "colspan": "2"}, pair.id, why)),
+        tag(
+            "tr",
+            None,
+            tag("td", {"lang": "en", "dir": "ltr"}, _texts(pair.source)),
+            tag("td", {"lang": code, "dir": direction}, _texts(pair.translation)),
+        ),
     )
 
 
-def _texts(texts: tuple[str, str]) -> str:
-    instruction, answer = map(escape, texts)
-    return f'<p class="instruction">{instruction}</p><p>{answer}</p>'
+def _texts(texts: tuple[str, str]) -> Html:
+    instruction, answer = texts
+    return join(tag("p", {"class": "instruction"}, instruction), tag("p", None, answer))

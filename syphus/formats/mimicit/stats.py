@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
+from syphus.formats.html_page import Html, card, table, tag, write_document
 from syphus.formats.mimicit.data_yaml import MixtureGroup
 from syphus.formats.mimicit.discovery import file_language, file_prefix
 from syphus.formats.mimicit.entries import entry_text, read_entries, text_list
 from syphus.formats.mimicit.ids import IdSet
-from syphus.io.durable import replace_file
 from syphus.text import one_line, split_words
 
 _OPENING_WORDS = 2  # of an instruction
@@ -23,17 +22,6 @@ _OPENING_WORDS = 2  # of an instruction
 _MAX_BARS = 20  # of a chart
 _WIDTH, _LABEL_WIDTH, _BAR_HEIGHT = 340, 120, 18  # pixels
 _LABEL_LENGTH = 18  # characters
-
-_STYLE = """
-:root { color-scheme: light dark; --bar: #4878a8; --line: #8884; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; } th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); }
-th, td { text-align: right; } th:first-child, td:first-child { text-align: left; }
-p { overflow-wrap: anywhere; } .wide { overflow-x: auto; }
-.charts { display: flex; flex-wrap: wrap; gap: 1rem 3rem; }
-figure { margin: 0; } figcaption { font-weight: 600; } svg { max-width: 100%; }
-svg rect { fill: var(--bar); } svg text { font-size: 12px; fill: currentColor; }
-"""
 
 
 class MimicitCounts(NamedTuple):
@@ -134,26 +122,11 @@ def write_stats_page(
 
     Raises `StorageError` if the disk fails.
     """
-    parts = [
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>MIMIC-IT statistics</title>\n',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>MIMIC-IT statistics</h1>\n",
-        f'<div class="wide"><table>\n<tr>{_cells("th", heads)}</tr>\n',
-        *(f"<tr>{_cells('td', row)}</tr>\n" for row in rows),
-        "</table></div>\n",
-        *(_section(each) for each in counted),
-        "</body>\n</html>\n",
-    ]
-    with replace_file(path) as file:
-        file.write("".join(parts).encode())
+    numbers = card("", table(heads, rows, "Files", first_number=1))
+    write_document(path, "MIMIC-IT statistics", [numbers, *map(_section, counted)])
 
 
-def _cells(tag: str, cells: Sequence[str]) -> str:
-    return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells)
-
-
-def _section(counted: MimicitCounts) -> str:
-    title = f"{counted.name} {counted.language}".strip()
+def _section(counted: MimicitCounts) -> Html:
     charts = [
         _chart("Words per question", histogram(counted.question_words)),
         _chart("Words per answer", histogram(counted.answer_words)),
@@ -161,10 +134,8 @@ def _section(counted: MimicitCounts) -> str:
         _chart("First words of questions", counted.openings.most_common(_MAX_BARS)),
     ]
     summary = f"{counted.pairs:,} pairs, {mean(counted.pairs_per_query):.1f} per query. {counted.file}"
-    return (
-        f"<h2>{escape(title)}</h2>\n<p>{escape(summary)}</p>\n"
-        f'<div class="charts">\n{"".join(charts)}</div>\n'
-    )  # fmt: skip
+    heading = f"{counted.name} {counted.language}".strip()
+    return card(heading, tag("p", {"class": "note"}, summary), tag("div", {"class": "charts"}, charts))
 
 
 def histogram(counter: Counter[int]) -> list[tuple[str, int]]:
@@ -191,21 +162,19 @@ def _percentile_99(counter: Counter[int]) -> int:
     return max(counter)
 
 
-def _chart(title: str, bars: Sequence[tuple[str, int]]) -> str:
+def _chart(title: str, bars: Sequence[tuple[str, int]]) -> Html:
     """Draw one bar per line: label, bar, count."""
     highest = max((times for _, times in bars), default=1)
     lines = []
     for row, (label, times) in enumerate(bars):
-        short = escape(one_line(label, _LABEL_LENGTH))
         y, width = row * _BAR_HEIGHT, round(times / highest * (_WIDTH - _LABEL_WIDTH - 70))
-        lines.append(
-            f'<text x="{_LABEL_WIDTH - 8}" y="{y + 13}" text-anchor="end">{short}</text>'
-            f'<rect x="{_LABEL_WIDTH}" y="{y + 2}" width="{width}" height="{_BAR_HEIGHT - 4}"/>'
-            f'<text x="{_LABEL_WIDTH + width + 6}" y="{y + 13}">{times:,}</text>\n'
-        )
+        at = {"y": str(y + 13)}
+        bar = {"y": str(y + 2), "width": str(width), "height": str(_BAR_HEIGHT - 4), "rx": "2"}
+        lines += [
+            tag("text", {"x": str(_LABEL_WIDTH - 8), "text-anchor": "end", **at}, one_line(label, _LABEL_LENGTH)),
+            tag("rect", {"x": str(_LABEL_WIDTH), **bar}),
+            tag("text", {"x": str(_LABEL_WIDTH + width + 6), **at}, times),
+        ]
     height = max(1, len(bars)) * _BAR_HEIGHT
-    return (
-        f"<figure><figcaption>{escape(title)}</figcaption>\n"
-        f'<svg width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" role="img" '
-        f'aria-label="{escape(title)}">\n{"".join(lines)}</svg></figure>\n'
-    )
+    drawing = {"width": str(_WIDTH), "height": str(height), "viewBox": f"0 0 {_WIDTH} {height}", "role": "img"}
+    return tag("figure", None, tag("figcaption", None, title), tag("svg", {**drawing, "aria-label": title}, lines))

@@ -45,6 +45,7 @@ function runList(runs, taken, context) {
 }
 
 function runCard(run, taken) {
+  if (run.problem) return h("article", { class: "card run" }, h("div", { class: "run-head" }, h("h2", null, run.name), chip("unreadable", { kind: "bad" })), h("p", { class: "note" }, run.problem));
   const choose = h("input", { type: "checkbox", checked: taken.has(run.key), "aria-label": `Compare ${run.name}`, value: run.key,
     onchange: ({ target }) => (target.checked ? taken.add(target.value) : taken.delete(target.value)) });
   return h("article", { class: "card run" },
