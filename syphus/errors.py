@@ -14,7 +14,7 @@
     ├── ProviderError         exit 3   the endpoint refuses all requests: key, quota, deployment, outage
     ├── BudgetError           exit 4   the budget is spent
     ├── StorageError          exit 5   the disk: full, broken, gone
-    │   └── OutputError                stdout can't take the results, although the work is done
+    │   └── OutputError                stdout or the log can't be written, although the work is done
     └── InterruptError        exit 130 Ctrl-C, or another signal to stop
 
 Each message is one line for a person: what is wrong, where, and what to do. The failure of a single row is not an
@@ -27,9 +27,11 @@ function of the Python API runs. So code needs an `except OSError` only where it
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from contextlib import ContextDecorator
+from traceback import walk_tb
 from types import TracebackType
 from typing import Literal
 
@@ -128,7 +130,7 @@ class StorageError(SyphusError):
 
 
 class OutputError(StorageError):
-    """stdout is a file that can't be written."""
+    """stdout or the log file can't be written."""
 
 
 class InterruptError(SyphusError):
@@ -181,20 +183,39 @@ def _machine_error(error: BaseException) -> SyphusError | None:
     if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):  # `Path.resolve`: a circular link
         error = error.__context__
     if isinstance(error, OSError):
-        names = [_shown(name) for name in (error.filename, error.filename2) if name is not None]
+        names = [short_name(name) for name in (error.filename, error.filename2) if name is not None]
+        names = names or [short_name(name) for name in (_name_of_open_file(error),) if name]
         message = f"{' -> '.join(names) or type(error).__name__}: {error.strerror or error}"
         return (
             StorageError(f"{message}.") if is_disk_error(error) or error.errno == errno.EROFS else InputError(message)
         )
     if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
-        return InputError(f"{_shown(error.object)}: a name or text that is not valid UTF-8; rename it or convert it")
+        return InputError(
+            f"{short_name(error.object)}: a name or text that is not valid UTF-8; rename it or convert it"
+        )
     sqlite3 = sys.modules.get("sqlite3")  # an error of it has loaded it; `--help` does without
     if sqlite3 is not None and isinstance(error, sqlite3.Error):
         return StorageError(f"A database can't be used: {error}.")
     return None
 
 
-def _shown(name: object) -> str:
+def _name_of_open_file(error: OSError) -> str:
+    """Return the name of the file that was read or written when an error was raised; "" if there is none.
+
+    The system names a file only when it is opened. What is open is a variable of the code that failed, or an attribute
+    of its object.
+    """
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        held = frame.f_locals.get("self")
+        for value in (*frame.f_locals.values(), *getattr(held, "__dict__", {}).values()):
+            name = getattr(value, "name", None) if isinstance(value, io.IOBase) else None
+            if isinstance(name, str) and not name.startswith("<"):  # as <stdout>
+                return name
+    return ""
+
+
+def short_name(name: object) -> str:
     r"""Return a file's name or a text, short enough for a line; what is not UTF-8 in it as `\udce9`."""
     text = os.fsdecode(name) if isinstance(name, bytes) else str(name)
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol, TextIO
 
-from syphus.errors import ConfigError
+from syphus.errors import ConfigError, OutputError
 from syphus.io.terminal import Panel
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.progress_lines import ProgressFormatter, StopWatch, draw_bar, local_time
@@ -373,13 +373,21 @@ def open_observer(quiet: bool = False, verbose: bool = False, log_file: Path | N
         yield observer
 
 
-def _open_log(path: Path) -> IO[str]:
+@contextlib.contextmanager
+def _open_log(path: Path) -> Iterator[IO[str]]:
+    """Open the log file. Raises `ConfigError` if it can't be opened, `OutputError` at the end if not written."""
     try:
-        file = open(path, "a", encoding="utf-8", errors="replace", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+        file = open(path, "a", encoding="utf-8", errors="replace", opener=_without_waiting)  # noqa: SIM115 - closed below
         os.set_blocking(file.fileno(), True)
-        return file
     except OSError as error:
         raise ConfigError(f"--log-file {path} can't be written: {error.strerror}.") from error
+    try:
+        yield file
+    finally:
+        try:
+            file.close()
+        except OSError as error:
+            raise OutputError(f"--log-file {path} can't be written: {error.strerror}.") from error
 
 
 def _without_waiting(path: str, flags: int) -> int:

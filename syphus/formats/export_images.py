@@ -29,6 +29,7 @@ from syphus.images.prompt.lookup import ImageLister, ImageLookup
 from syphus.images.store import ImageStore, open_store, part_paths, read_images
 from syphus.io.durable import storage_faults, temporary_database
 from syphus.io.media import media_kind
+from syphus.io.text_files import missing
 from syphus.text import normal_forms, pluralize
 
 IMAGES_FOLDER, VIDEOS_FOLDER = "images", "videos"
@@ -101,7 +102,7 @@ class ImageSources:
         if path.is_dir() and not any(path.glob("*.parquet")):
             return self._folder(path, lister)
         if not path.exists():
-            raise InputError(f"--images {path}: no such file or folder")
+            raise InputError(f"--images {missing(path)}")
         return self._opened.enter_context(
             self._copy(path, wanted, scratch) if _has_large_groups(path) else open_store(path)
         )

@@ -25,7 +25,7 @@ from syphus.images.convert_state import DOWNLOADS_FILE, DownloadLog, SourcePosit
 from syphus.images.pool import DecoderPool
 from syphus.images.store import part_paths, read_images
 from syphus.io.media import media_kind, unread_reason
-from syphus.io.text_files import BadRecords
+from syphus.io.text_files import BadRecords, missing
 from syphus.plugins.contract import AbstractDataset, queries, skip_failing, with_bad_rows_hint
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.hook_results import image_sources
@@ -160,7 +160,7 @@ class StoreResults:
         self._source = source
         files = part_paths(source) if source.is_dir() or source.suffix == ".parquet" else [source]
         if not source.exists():
-            raise InputError(f"{source}: no such file or folder")
+            raise InputError(missing(source))
         statuses = [file.stat() for file in files]
         text = "".join(
             f"{file.absolute()}\0{status.st_size} {status.st_mtime_ns}\n"

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias, TypedDict
 
 from syphus.config.options import option
 from syphus.errors import ConfigError, InputError
+from syphus.io.text_files import missing
 from syphus.text import install_hint
 
 DEFAULT_MAX_PIXELS = 50_000_000  #: of an image or a video frame; a phone's camera takes 50 million
@@ -198,7 +199,7 @@ def _check_source(options: ConvertOptions) -> None:
     if options.from_ and (options.query_inputs_path or options.image_path or options.image_root):
         raise ConfigError("--from copies a whole store: --image-path, --image-root and -in are for datasets only.")
     if options.name and not Path(options.image_path).exists():
-        raise InputError(f"{options.image_path}: no such file or folder; name the images with --image-path")
+        raise InputError(f"{missing(options.image_path)}; name the images with --image-path")
     if options.from_ and options.from_.absolute() == options.store.absolute():
         raise ConfigError("--from and --output are the same.")
 

@@ -19,6 +19,7 @@ from syphus.images.index import ImageIndex, ImageLocation, make_index, open_inde
 from syphus.images.json_store import JsonStore
 from syphus.images.parquet_store import ParquetStore
 from syphus.io.media import natural_sort_key
+from syphus.io.text_files import missing
 from syphus.text import normal_forms
 
 
@@ -106,7 +107,7 @@ def part_paths(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise InputError(f"{path}: no such file or folder")
+        raise InputError(missing(path))
     parts = [part for part in path.glob("*.parquet") if not part.name.startswith((".", "_"))]
     if not parts:
         raise InputError(f"{path}: a folder without a parquet file")

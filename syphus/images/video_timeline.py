@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 from syphus.images.convert_options import EncodeOptions
 from syphus.images.pixels import BadImageError, check_pixels
 
+_PICTURES = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})  # codecs of single pictures
 MAX_SECONDS = 86_400  #: that a video may last; more is a broken clock
 CLOCK_RESTART = 1  #: seconds back; a clock that goes back further has started again
 GRACE = 1.0  #: seconds past the end for which the last frame is used: annotations are rounded
@@ -154,7 +155,8 @@ def _has_unknown_codec(container: InputContainer) -> bool:
 def _longest_stream(path: Path) -> int:
     """Return which of several video streams to use, as an index of those, by the times of all their packets.
 
-    A stream may be read only from a file that nobody else reads, so the file is opened once more.
+    Of a file that breaks off, the longest is what its header says: of the film, nothing may be left. A stream may be
+    read only from a file that nobody else reads, so the file is opened once more.
     """
     with closing(open_video(path)) as container:
         videos = container.streams.video
@@ -172,8 +174,16 @@ def _longest_stream(path: Path) -> int:
             for number, each in enumerate(videos)
             if not each.disposition & av.stream.Disposition.attached_pic and each.codec_context
         ]
-        longest = max(seconds.get(each.index, 0.0) for _, each in usable)
-        candidates = [(number, each) for number, each in usable if seconds.get(each.index, 0.0) >= longest - GRACE]
+        stated = [_stated_stream_seconds(each) for _, each in usable]
+        if max(stated) - min(stated) <= GRACE:  # it may be the length of the file, which FFmpeg gives every stream
+            stated = [0.0] * len(usable)
+        lengths = [max(seconds.get(each.index, 0.0), length) for (_, each), length in zip(usable, stated, strict=True)]
+        longest = max(lengths)
+        candidates = [found for found, length in zip(usable, lengths, strict=True) if length >= longest - GRACE]
+        if (
+            longest <= GRACE < (container.duration or 0) / av.time_base
+        ):  # it breaks off, and no stream says how long it is
+            candidates = [found for found in candidates if found[1].codec_context.name not in _PICTURES] or candidates
         return max(candidates, key=lambda found: found[1].codec_context.width * found[1].codec_context.height)[0]
 
 
@@ -204,7 +214,8 @@ def read_packets(container: InputContainer, stream: VideoStream) -> PacketTimes:
             latest, last_duration = packet.pts, packet.duration or 0
         shown.append(packet.pts)
     if not count:
-        raise BadImageError("no frames")
+        stated = _stated_seconds(container, stream) or (container.duration or 0) / av.time_base
+        raise BadImageError(f"truncated: nothing is left of {stated:.2f} s of video" if stated > 0 else "no frames")
     timeline = None
     if shown and not restarts and len(times) == count and len(set(shown)) == len(shown) and stream.time_base:
         timeline = make_timeline(shown, last_duration, stream.time_base)
@@ -220,9 +231,15 @@ def _stated_seconds(container: InputContainer, stream: VideoStream) -> float:
     MP4 and AVI state it for the stream; Matroska has the end of the stream in a tag. The duration of the whole file
     counts only if the video is its only stream: it may be that of longer sound.
     """
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
+    if stated := _stated_stream_seconds(stream):
+        return stated
     start = float((stream.start_time or 0) * (stream.time_base or 0))
-    if tag := _DURATION_TAG.match(stream.metadata.get("DURATION", "")):
-        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3]) - start
     return (container.duration or 0) / av.time_base - start if len(container.streams) == 1 else 0.0
+
+
+def _stated_stream_seconds(stream: VideoStream) -> float:
+    """Return the duration that the header promises for a stream itself, or 0."""
+    if tag := _DURATION_TAG.match(stream.metadata.get("DURATION", "")):
+        start = float((stream.start_time or 0) * (stream.time_base or 0))
+        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3]) - start
+    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0

@@ -21,7 +21,7 @@ from typing import TypeVar
 from syphus.errors import InputError
 from syphus.io.json_stream import JsonReader, decoder, scan_item
 from syphus.io.record_reader import Record, position
-from syphus.io.text_files import Position, TextSource, bad_records
+from syphus.io.text_files import Position, TextSource, bad_records, missing
 from syphus.text import missing_key, nearest_name
 
 __all__ = [
@@ -179,7 +179,7 @@ def missing_file(path: str | Path) -> InputError:
         others = [each.name for each in folder.iterdir()]
     near = nearest_name(Path(path).name, others, 0.75)
     hint = f"did you mean {folder / near}? Otherwise name" if near else "name"
-    return InputError(f"{path}: no such file; {hint} the annotations with --query_inputs_path (-in)")
+    return InputError(f"{missing(path, 'file')}; {hint} the annotations with --query_inputs_path (-in)")
 
 
 def record_error(problem: str) -> InputError:

@@ -7,6 +7,7 @@ halfway is kept as a `problem`, so that a reader can use everything before it an
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import io
 import os
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from syphus.errors import InputError
+from syphus.errors import InputError, short_name
 
 #: How files begin that hold no text (or compressed text), what they are, and what to do.
 _BINARY = (
@@ -68,7 +69,23 @@ def open_file(path: str | Path, pipes: bool = False) -> io.BufferedReader:
         raise InputError(f"{path} is {kind}; a file is needed")
     if is_pipe:
         os.set_blocking(descriptor, True)
-    return os.fdopen(descriptor, "rb")
+    return open(path, "rb", opener=lambda *_: descriptor)  # so that the file has its name in errors
+
+
+def missing(path: str | Path, kind: str = "file or folder") -> str:
+    """Return `<path>: no such <kind>`, or why what has this name can't be used: a broken link, a circle, a pipe."""
+    shown = short_name(path)
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - any text may be a path
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return f"{shown}: a link that leads back to itself"
+        if os.path.islink(path):  # noqa: PTH114 - as above
+            return f"{shown}: a link to {short_name(Path(path).readlink())}, which does not exist"
+        is_absent = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        return f"{shown}: no such {kind}" if is_absent else f"{shown}: {error.strerror}"
+    found = next((name for is_kind, name in _KINDS if is_kind(mode)), "a file")
+    return f"{shown}: {found}; a {kind} is needed"
 
 
 class ReadingShare:

@@ -22,7 +22,15 @@ from pathlib import Path
 from syphus.errors import InputError, PluginError
 from syphus.io.text_files import open_file
 from syphus.plugins.contract import AbstractDataset, shipped_folder
-from syphus.plugins.loading import IMPORT_SECONDS, LoadedPlugin, load_class, load_entry_point, load_file, plugins_in
+from syphus.plugins.loading import (
+    IMPORT_SECONDS,
+    LoadedPlugin,
+    imported_siblings,
+    load_class,
+    load_entry_point,
+    load_file,
+    plugins_in,
+)
 from syphus.plugins.sandbox import no_network
 
 __all__ = ["LoadedPlugin", "PluginInfo", "find_plugin", "list_plugins", "shipped_folder"]
@@ -181,13 +189,17 @@ def _files(folders: Iterable[Path]) -> Iterator[Path]:
                 yield file
 
 
-def _mentions_syphus(file: Path) -> bool:
+def _mentions_syphus(file: Path, importers: frozenset[Path] = frozenset()) -> bool:
+    """Return whether a file mentions Syphus, or imports another plugin file that does."""
     try:
         with open_file(file) as opened:
             source = opened.read()
     except (OSError, InputError):
         return True  # listed with this error
-    return any(mark in source for mark in _MARKS)
+    if any(mark in source for mark in _MARKS):
+        return True
+    siblings = [file.with_name(f"{stem}.py") for stem in imported_siblings(source, file)]
+    return any(_mentions_syphus(each, importers | {file}) for each in siblings if each not in importers)
 
 
 def _installed(installed: str | None) -> list[EntryPoint]:

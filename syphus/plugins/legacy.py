@@ -44,6 +44,7 @@ from syphus.types import Pair, Query
 
 ORIGINAL_MESSAGES = "original_messages"  #: in the settings of runs that send the original's messages
 
+_ROW_KEYS = frozenset({"id", "sentences", "image_ids", "meta"})  # the last two are those of Syphus
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _KEY = re.compile(r"^([^\W\d][^:\n]{0,60}): ", re.MULTILINE)  # of a text in a rendered example
 
@@ -296,4 +297,5 @@ def _renamed(rows: list[object]) -> Iterator[object]:
             number += 1
             name = f"{plain}_{number}"
         used.add(name)
-        yield {**row, "id": name}
+        # The original took two keys of a row and ignored the others.
+        yield {**{key: value for key, value in row.items() if key in _ROW_KEYS}, "id": name}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import re
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import EntryPoint
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -32,6 +33,12 @@ T = TypeVar("T")
 
 IMPORT_SECONDS = 60.0  #: time limit for a plugin's file with everything it imports
 
+_PREFIX = "_syphus_plugin_"  # of the modules of plugin files
+_FOLDER = "datasets"  # the package in which the original's plugins found each other
+_IMPORTS_OF = re.compile(
+    rf"^[ \t]*(?:from[ \t]+(?:{_FOLDER})?\.(\w+)[ \t]+import\b|import[ \t]+{_FOLDER}\.(\w+))", re.M
+)
+_IMPORTS_FROM = re.compile(rf"^[ \t]*from[ \t]+(?:\.|{_FOLDER})[ \t]+import[ \t]+\(?([\w, \t]+)", re.M)
 _loading = threading.RLock()  # a module is in sys.modules before it is fully loaded
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -60,8 +67,11 @@ class LoadedPlugin:
         return f"{self.name} does not implement _load_query_inputs" if inspect.isabstract(self.cls) else ""
 
     def digest(self) -> str:
-        """Return 16 hex digits that change with the source file."""
-        return blake2b(self.path.read_bytes(), digest_size=8).hexdigest()
+        """Return 16 hex digits that change with the source file, and with the plugin files of its base classes."""
+        modules = [sys.modules.get(each.__module__) for each in self.cls.__mro__ if each.__module__.startswith(_PREFIX)]
+        others = sorted({str(module.__file__) for module in modules if module is not None} - {str(self.path)})
+        content = b"\0".join([self.path.read_bytes(), *(Path(each).read_bytes() for each in others)])
+        return blake2b(content, digest_size=8).hexdigest()
 
     def _construct(self, prompt_path: str, query_inputs_path: str) -> AbstractDataset:
         """Pass the constructor what it takes: by name, or for legacy plugins by order, because their names vary."""
@@ -89,15 +99,17 @@ def load_file(path: Path, seconds: float = IMPORT_SECONDS) -> ModuleType:
     Raises `PluginError` with a short message (`your_dataset.py:7 KeyError: 'caption'`), also if it takes longer than
     `seconds`.
     """
-    path = path.resolve()
+    with _loading, time_limit(seconds):
+        return _module(path.resolve())
+
+
+def _module(path: Path) -> ModuleType:
     source = path.read_bytes() if path.is_file() else b""
     digest = blake2b(str(path).encode(errors="surrogateescape") + b"\0" + source, digest_size=6).hexdigest()
-    name = f"_syphus_plugin_{digest}.{path.stem}"
-    with _loading:
-        if name not in sys.modules:
-            with time_limit(seconds):
-                _load(PluginCode(path.name, {str(path)}), _execute, name, path)
-        return sys.modules[name]
+    name = f"{_PREFIX}{digest}.{path.stem}"
+    if name not in sys.modules:
+        _load(PluginCode(path.name, {str(path)}), _execute, name, path)
+    return sys.modules[name]
 
 
 def plugins_in(module: ModuleType, stem: str) -> list[LoadedPlugin]:
@@ -166,14 +178,50 @@ def _execute(name: str, path: Path) -> None:
     assert spec is not None  # a file loader always has one
     module = module_from_spec(spec)
     with open_file(path) as file:
-        legacy = b"abstract_dataset" in file.read()
+        source = file.read()
     sys.modules[name] = module
     try:
-        with legacy_modules(path.parent.parent) if legacy else nullcontext():
+        siblings = {stem: _module(path.with_name(f"{stem}.py")) for stem in imported_siblings(source, path)}
+        if siblings:
+            module.__package__ = _FOLDER  # so that `from .one import One` finds them, too
+            module.__spec__ = ModuleSpec(f"{_FOLDER}.{path.stem}", loader)
+        legacy = b"abstract_dataset" in source
+        with legacy_modules(path.parent.parent) if legacy else nullcontext(), _as_datasets(siblings):
             loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+
+
+def imported_siblings(source: bytes, path: Path) -> list[str]:
+    """Return the plugin files in the same folder that a source imports, as `from datasets.one import One` does.
+
+    A plugin that imports from the library `datasets` gets that.
+    """
+    text = source.decode("utf-8", "replace")
+    found = [one or other for one, other in _IMPORTS_OF.findall(text)]
+    found += [name.split()[0] for names in _IMPORTS_FROM.findall(text) for name in names.split(",") if name.split()]
+    return [stem for stem in dict.fromkeys(found) if stem != path.stem and path.with_name(f"{stem}.py").is_file()]
+
+
+@contextmanager
+def _as_datasets(siblings: Mapping[str, ModuleType]) -> Iterator[None]:
+    """Within the block, these modules are found in a package `datasets`, where the original Syphus had its plugins."""
+    if not siblings:
+        yield
+        return
+    names = [name for name in sys.modules if name.partition(".")[0] == _FOLDER]
+    others = {name: sys.modules.pop(name) for name in names}
+    package = ModuleType(_FOLDER)
+    package.__path__ = []
+    vars(package).update(siblings)
+    sys.modules.update({_FOLDER: package, **{f"{_FOLDER}.{stem}": module for stem, module in siblings.items()}})
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == _FOLDER]:
+            del sys.modules[name]
+        sys.modules.update(others)
 
 
 def _load(code: PluginCode, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from syphus.errors import ConfigError, InputError
-from syphus.io.text_files import read_text
+from syphus.io.text_files import missing, read_text
 from syphus.text import install_hint, pluralize
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def read_vectors(path: Path) -> tuple[list[str], NDArray[numpy.float32]]:
     import numpy
 
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(missing(path, "file"))
     readers = {".parquet": _parquet, ".npz": _npz, ".npy": _npy}
     if path.suffix not in readers:
         raise InputError(f"{path}: vectors are read from {', '.join(ENDINGS)}")

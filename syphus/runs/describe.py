@@ -19,6 +19,7 @@ from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError, RunError, UnsatisfactoryError
 from syphus.formats.mimicit.data_yaml import add_description, write_description
+from syphus.io.text_files import missing
 from syphus.ledger.inputs import accept_input, register
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.results import AnsweredQuery, accepted, answered_queries
@@ -113,7 +114,7 @@ def describe(
     if count < 1:
         raise ConfigError(f"--sample {count}: it must be at least 1.")
     if into and not Path(into).is_file():
-        raise ConfigError(f"--into {into}: no such file; `mix` writes one.")
+        raise ConfigError(f"--into {missing(into, 'file')}; `mix` writes one.")
     prepared = prepare(options, environ)
     prepared.require_endpoint()
     folder = prepared.options.folder

@@ -21,6 +21,7 @@ from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.structured import RESPONSE_FORMAT
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError, SyphusError
 from syphus.images.prompt.attachments import IMAGES_FOLDER, ImageAttachments, inspect_example_images
+from syphus.io.text_files import missing
 from syphus.io.yaml_files import read_yaml
 from syphus.ledger.sessions import last_settings, newest_chat_settings
 from syphus.ledger.store import FILE as LEDGER
@@ -302,7 +303,7 @@ def _check_names(options: Options) -> None:
 
 def _check_images(options: Options) -> None:
     if options.images is not None and not options.images.exists():
-        raise ConfigError(f"--images {options.images}: no such file or folder.")
+        raise ConfigError(f"--images {missing(options.images)}.")
     if options.with_images and options.images is None:
         raise ConfigError("--with-images needs --images PATH: an image store, or a folder of image files.")
 

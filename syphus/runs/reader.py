@@ -16,6 +16,7 @@ from syphus.errors import ConfigError, InputError, RunError, SyphusError
 from syphus.formats.related_pairs import pairs_with_context
 from syphus.formats.report import Report, as_json, make_report
 from syphus.formats.translation_report import TRANSLATE_STAGE
+from syphus.io.text_files import missing
 from syphus.ledger.parts import chunk_id
 from syphus.ledger.results import answered_queries, describe_query, raw_answers
 from syphus.ledger.schema import PACE_SECONDS
@@ -355,7 +356,7 @@ class RunSummary(NamedTuple):
 def find_runs(output: Path) -> Iterator[Path]:
     """Yield the folders of runs in and below a folder, sorted. Raises `RunError` if there is no such folder."""
     if not output.is_dir():
-        raise RunError(f"{output}: no such folder.")
+        raise RunError(f"{missing(output, 'folder')}.")
     for folder, below, files in os.walk(output):
         depth = len(Path(folder).relative_to(output).parts)
         below[:] = [] if FILE in files or depth >= _DEEPEST else sorted(n for n in below if not n.startswith("."))

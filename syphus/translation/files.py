@@ -26,6 +26,7 @@ from syphus.formats.mimicit.writer import write_entry
 from syphus.io.durable import replace_file
 from syphus.io.parquet import require_pyarrow, write_rows
 from syphus.io.records import read_json_items
+from syphus.io.text_files import missing
 from syphus.ledger.store import FILE, Store
 from syphus.model_names import is_simulated
 from syphus.text import short_path
@@ -74,7 +75,7 @@ def find_paths(path: Path, output: Path | None = None) -> TranslationPaths:
     Raises `InputError` if there are no pairs, or several files; `RunError` for a run without pairs.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
+        raise InputError(missing(path))
     english = _find_english(path) if path.is_dir() else path
     if file_language(english):
         raise InputError(f"{english} is a translation already: its name ends in {file_language(english)}")

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from harness import run_rows, server
@@ -184,3 +184,59 @@ def test_an_output_that_is_a_device_stays_one(folder: Path) -> None:
         assert (ended.returncode in (2, 5), len(ended.stderr.splitlines())) == (True, 1)
     assert (folder / "pipe").is_fifo()
     assert (folder / "loop").is_symlink()
+
+
+class _Copier:
+    """Writes or reads an open file, as code anywhere does."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def work(self) -> None:
+        with self._file:
+            if self._file.writable():
+                self._file.write(b"x" * 100_000)
+            else:
+                self._file.read()
+
+
+@machine_faults()
+def _copy(path: str) -> None:
+    _Copier(Path(path).open("wb" if path == "/dev/full" else "rb")).work()  # noqa: SIM115 - it closes the file
+
+
+@pytest.mark.parametrize("path", ["/dev/full", "/proc/self/mem"])
+def test_an_open_file_that_fails_is_named(path: str) -> None:
+    with pytest.raises(StorageError, match=f"^{path}: "):
+        _copy(path)
+    ended = syphus(Path(), "new", "X", "-in", "/proc/self/mem")
+    assert (ended.returncode, ended.stderr.startswith("/proc/self/mem")) == (5, True)
+
+
+def test_a_log_file_that_can_not_be_written_is_named(folder: Path) -> None:
+    ended = syphus(folder, *ROWS, *INPUT, "--offline", "--log-file", "/dev/full", "--output-dir", "logged", "-q")
+    assert ended.returncode == 5
+    assert "--log-file /dev/full can't be written: No space left on device." in ended.stderr
+
+
+def test_what_is_no_file_is_not_called_missing(folder: Path) -> None:
+    (folder / "broken").symlink_to("nowhere")
+    (folder / "loop2").symlink_to("loop2")
+    os.mkfifo(folder / "pipe2")
+    name = "n" * 150
+    commands = (
+        ("verify", "{}"), ("stats", "{}"), ("translate", "{}", "--languages", "zh"), ("convert", "--from", "{}"),
+        ("convert", "--name", "Rows.rows", "--output", "x.parquet", "--image-path", "{}"), ("runs", "{}"),
+    )  # fmt: skip
+    for command in commands:
+        for path, said in (
+            ("loop2", "a link that leads back to itself"), ("broken", "a link to nowhere, which does not exist"),
+            (f"{name}/{name}", "no such"),
+        ):  # fmt: skip
+            arguments = [each.format(path) for each in command]
+            ended = syphus(folder, *arguments, *(["--output", "x.parquet"] if "--from" in command else []))
+            assert ended.returncode == 2, (command, ended.stderr)
+            assert said in ended.stderr, (command, ended.stderr)
+            assert len(ended.stderr) < 400, (command, ended.stderr)
+        ended = syphus(folder, *[each.format("pipe2") for each in command])
+        assert (ended.returncode, "no such file" in ended.stderr) == (2, False), (command, ended.stderr)

@@ -294,6 +294,42 @@ def test_of_several_streams_the_film_is_taken(
         assert abs(level - grey) < 15
 
 
+@pytest.mark.parametrize("form", ["mp4", "mov", "mkv", "avi"])
+@pytest.mark.parametrize("picture", ["mjpeg", "libx264"])
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.9])
+def test_a_film_that_breaks_off_is_not_replaced_by_the_picture_before_it(
+    tmp_path: Path, form: str, picture: str, share: float
+) -> None:
+    whole = write_streams(tmp_path / f"a.{form}", (picture, 320, 1, 250), ("mpeg4", 160, 60, 40))
+    if form in ("mp4", "mov"):  # with its header at the beginning, as on the web
+        with (
+            av.open(whole) as source,
+            av.open(tmp_path / f"b.{form}", "w", options={"movflags": "faststart"}) as target,
+        ):
+            streams = [target.add_stream_from_template(each) for each in source.streams.video]
+            for packet in source.demux(*source.streams.video):
+                if packet.size:
+                    packet.stream = streams[packet.stream.index]
+                    target.mux(packet)
+        whole = tmp_path / f"b.{form}"
+    data = whole.read_bytes()
+    starts = data.rfind(b"\xff\xd8\xff") if picture == "mjpeg" else 0
+    begin = max(starts, data.find(b"mdat") if form in ("mp4", "mov") else 0)
+    (tmp_path / f"cut.{form}").write_bytes(data[: begin + round((len(data) - begin) * share)])
+    try:
+        found = dict(frames(tmp_path / f"cut.{form}", None, EncodeOptions()))
+    except BadImageError as error:
+        assert str(error).partition(":")[0] in ("truncated", "not a video", "no frame can be decoded")  # noqa: PT017
+        return
+    for image in found.values():
+        if isinstance(image, bytes):
+            level = Image.open(io.BytesIO(image)).convert("L").getpixel((5, 5))
+            assert isinstance(level, int)
+            assert level < 200  # of the film, and not of the picture
+    if form != "mkv" and share < 0.9:  # Matroska says at its end how long it is; AVI ends with an index
+        assert any(isinstance(image, str) and image.startswith("truncated") for image in found.values())
+
+
 @pytest.mark.parametrize("starts", [(0, 0), (7, 0), (7, 3)])
 def test_a_clock_that_starts_again_goes_on(tmp_path: Path, starts: tuple[int, int]) -> None:
     parts = [write_video(tmp_path / f"{n}.ts", every(10, 3, start), g="10") for n, start in enumerate(starts)]

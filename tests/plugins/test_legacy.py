@@ -334,3 +334,68 @@ def test_reading_an_old_plugins_input_through_the_new_readers_tells_the_record(h
     with pytest.raises(InputError) as caught:
         list(queries(create(home, "Mine.mine"), path))
     assert str(caught.value) == f'{path}: record 1 (line 1): no "no"; it has vid, descs (mine.py:6)'
+
+
+BASE = """
+import json
+
+from abstract_dataset import AbstractDataset
+
+
+class One(AbstractDataset):
+    def __init__(self, name="One", prompt_path="", query_inputs_path="one.json"):
+        super().__init__(name, prompt_path, query_inputs_path)
+
+    def _load_query_inputs(self, path):
+        return [{"id": "a", "sentences": "a cat", "images": 3, "source": "mine", "pairs": {}, 7: None}]
+"""
+SUBCLASS = """
+{}
+
+
+class Two({}):
+    def _load_query_inputs(self, path):
+        rows = super()._load_query_inputs(path)
+        return [{{**row, "sentences": "two: " + row["sentences"], "split": "train"}} for row in rows]
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "base"),
+    [
+        ("from datasets.one import One", "One"),
+        ("from .one import One", "One"),
+        ("import datasets.one", "datasets.one.One"),
+        ("from datasets import one", "one.One"),
+        ("from . import (one)", "one.One"),
+        ("from abstract_dataset import AbstractDataset\nfrom datasets.one import One as Base", "Base"),
+    ],
+)
+def test_a_plugin_of_another_file_is_extended_and_other_keys_of_a_row_are_ignored(
+    tmp_path: Path, imports: str, base: str
+) -> None:
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    (folder / "one.py").write_text(BASE, "utf-8")
+    (folder / "two.py").write_text(SUBCLASS.format(imports, base), "utf-8")
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "datasets"}
+    listed = [plugin for plugin in list_plugins([folder]) if Path(plugin.path).parent == folder]
+    assert [(plugin.name, plugin.error) for plugin in listed] == [("One.one", ""), ("Two.two", "")]
+    names = [plugin.name for plugin in listed]
+    rows = {name: [*queries(find_plugin(name, [folder]).create(), "one.json")] for name in names}
+    assert [(row.id, row.text) for found in rows.values() for row in found] == [
+        ("a", "a cat"),
+        ("a", "two: a cat"),
+    ]
+    assert {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "datasets"} == before
+    first = find_plugin("Two.two", [folder]).digest()
+    (folder / "one.py").write_text(BASE.replace("a cat", "a dog"), "utf-8")
+    assert find_plugin("Two.two", [folder]).digest() != first
+
+
+def test_the_library_datasets_is_not_taken_for_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    text = "import datasets\nfrom datasets import load_dataset, Dataset\nassert load_dataset\n"
+    (folder / "hub.py").write_text(text + BASE.replace("abstract_dataset", "syphus").replace("One", "Hub"), "utf-8")
+    assert find_plugin("Hub.hub", [folder]).cls.__name__ == "Hub"

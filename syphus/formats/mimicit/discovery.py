@@ -26,6 +26,7 @@ from syphus.formats.mimicit.entries import (
 from syphus.formats.mimicit.images import loader_problem, read_image_ids
 from syphus.images.store import part_paths
 from syphus.io.records import read_json_items
+from syphus.io.text_files import missing
 from syphus.ledger.store import FILE as LEDGER
 
 # The codes of ISO 639-1, https://www.loc.gov/standards/iso639-2/php/code_list.php, looked up 2026-11-30.
@@ -104,7 +105,7 @@ def instruction_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
+        raise InputError(missing(path))
     found = sorted(path.glob(f"*{INSTRUCTIONS}*.json")) or _tables(path)
     if not found and (path / LEDGER).is_file():
         raise InputError(

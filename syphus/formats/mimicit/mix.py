@@ -27,6 +27,7 @@ from syphus.formats.mimicit.images import loader_problem
 from syphus.formats.mimicit.verify import OnFinding, VerifySummary, verify
 from syphus.formats.mimicit.writer import write_entry
 from syphus.io.durable import replace_file
+from syphus.io.text_files import missing
 
 DATASET_SYNTAX = "[NAME=GROUP:]INSTRUCTIONS.json[,images=FILE][,train=FILE][,num_samples=N]"
 
@@ -163,7 +164,7 @@ def _described_dataset(text: str, source: str, options: Sequence[str]) -> tuple[
     name, equals, rest = source.partition("=")
     group, colon, file = rest.partition(":")
     if not equals:
-        raise ConfigError(f"{text}: no such file or folder; the syntax of a dataset is {DATASET_SYNTAX}")
+        raise ConfigError(f"{missing(text)}; the syntax of a dataset is {DATASET_SYNTAX}")
     if not (name and colon and file):
         raise ConfigError(f"{text}: the syntax of a dataset is {DATASET_SYNTAX}")
     if group not in GROUPS:
@@ -200,7 +201,7 @@ def _parse_options(text: str, options: Sequence[str]) -> dict[str, object]:
 def _absolute(text: str, path: str) -> str:
     """Return the absolute path of a file, because the loader may start in any folder. It can't open folders."""
     if not path or not Path(path).exists():
-        raise ConfigError(f"{text}: no such file: {path}")
+        raise ConfigError(f"{text}: {missing(path, 'file')}")
     if Path(path).is_dir():
         raise ConfigError(f"{text}: {path} is a folder; the loader opens only files")
     return str(Path(path).absolute())
