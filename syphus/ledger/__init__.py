@@ -3,6 +3,7 @@
 It is the only source of truth. Every other file of a run can be deleted and written again from it.
 
 batches.py        stages whose queries are batches: of parts to retry, and of texts that need vectors
+control_desk.py   where people leave changes for a run that is working
 inputs.py         registers the input: new, changed and removed rows
 judged.py         what a judge is asked about pairs, and which pairs it has found bad
 parts.py          parts of a query with their own outcome, such as the languages that a pair is translated into

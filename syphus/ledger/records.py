@@ -250,9 +250,17 @@ class Records:
         values = (int(pace.now // PACE_SECONDS), pace.answers, pace.outcomes, pace.now)
         self._store.execute(ADD_PACE, *values)
 
-    def note_reservation(self, dollars: float) -> None:
-        """Note in the open transaction the most dollars that this session has reserved for requests in flight."""
+    def note_reservation(self, dollars: float | None) -> None:
+        """Note in the open transaction the most dollars that this session has reserved for requests in flight.
+
+        None says that nobody counts them.
+        """
         self._store.execute("UPDATE session SET reserved = ? WHERE id = ?", dollars, self.session)
+
+    def raise_reservation(self, dollars: float) -> None:
+        """Do the same, unless more is noted already."""
+        noted = "max(coalesce(reserved, 0), ?)"
+        self._store.execute(f"UPDATE session SET reserved = {noted} WHERE id = ?", dollars, self.session)
 
     def note_pairs_file(self, seq: int, size: int) -> None:
         """Note that pairs.jsonl holds all outcomes up to `seq` in its first `size` bytes."""

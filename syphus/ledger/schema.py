@@ -119,6 +119,14 @@ CREATE {temp} TABLE IF NOT EXISTS endpoint_latency (
     PRIMARY KEY (session, endpoint, step)) WITHOUT ROWID;
 """
 
+CONTROL_SCHEMA = """
+-- what people have changed while a session worked: settings by name, with their values before and after as JSON.
+-- `request` is the id of the request that asked for it; with a `problem`, nothing was changed
+CREATE {temp} TABLE IF NOT EXISTS control (
+    n INTEGER PRIMARY KEY, request TEXT NOT NULL, session INTEGER NOT NULL, at REAL NOT NULL, who TEXT NOT NULL,
+    name TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, problem TEXT NOT NULL);
+"""
+
 #: Fills these tables of an older ledger from its requests; it does not know which endpoint was asked.
 SUM_ENDPOINTS = """
 INSERT INTO endpoint_request SELECT session, 0, cause, iif(cause = 'answered', cause, 'failed'), requests FROM attempt;
@@ -135,7 +143,8 @@ PART_COLUMNS = {"cache_write_tokens": "0", "service_tier": "''", "regional": "0"
 #: endpoint processes data in one region; `unknown_cost` are the dollars that requests without an answer, and answers
 #: without a usage, may have cost beyond what is known (NULL in sessions of before); `reserved` are the most dollars
 #: that were reserved at once for requests in flight. `served_by` is the number of the endpoint that gave an answer, 0
-#: in sessions of before.
+#: in sessions of before. `controls` are the settings of a session that can be changed while it works, as JSON: those of
+#: its command, and those in force (NULL in sessions of before).
 LATER_COLUMNS = {
     "answer": {
         "cache_write_tokens": ("INTEGER NOT NULL", "0"),
@@ -144,7 +153,7 @@ LATER_COLUMNS = {
         "served_by": ("INTEGER NOT NULL", "0"),
     },
     "attempt": {"unknown_cost": ("REAL", "NULL")},
-    "session": {"reserved": ("REAL", "NULL")},
+    "session": {"reserved": ("REAL", "NULL"), "controls": ("TEXT", "NULL")},
 }
 
 PACE_SECONDS = 10  #: of each row of `pace`

@@ -18,7 +18,9 @@ from typing import IO, Any, NamedTuple
 
 from syphus.errors import RunError, StorageError, writing_error_type
 from syphus.io.durable import storage_faults, sync_folder
+from syphus.ledger.control_desk import ControlDesk, process_name
 from syphus.ledger.schema import (
+    CONTROL_SCHEMA,
     ENDPOINT_SCHEMA,
     FORMAT,
     LATER_COLUMNS,
@@ -77,6 +79,9 @@ class Store:
         self._reader = reader
         self._writer = writer
         self._lock = lock
+        self.desk = None if lock is None else ControlDesk(folder, process_name(os.getpid(), socket.gethostname()))
+        if self.desk is not None:
+            self.desk.clear()  # what was left for an earlier process
         beside = (folder / f"{FILE}-wal", folder / LOCK) if lock else ()
         paths = (each.absolute() for each in (self.path, *beside))  # a plugin may change the current folder
         self._inodes = {each: _inode(each) for each in paths if each.exists()}
@@ -164,6 +169,8 @@ class Store:
 
     def close(self) -> None:
         """Close the file and release the folder."""
+        if self.desk is not None:
+            self.desk.clear()
         for connection in (self._reader, self._writer):  # the last to close writes the log back into the file
             if connection is not None:
                 connection.close()
@@ -296,7 +303,7 @@ def _migrate(writer: sqlite3.Connection) -> None:
     )
     has_old_parts = _columns(writer, "part_spending") and "prompt_size" not in _columns(writer, "part_spending")
     rename, copy = NEW_PART_SPENDING if has_old_parts else ("", "")
-    endpoints = ENDPOINT_SCHEMA.format(temp="")
+    endpoints = ENDPOINT_SCHEMA.format(temp="") + CONTROL_SCHEMA.format(temp="")
     sums = "" if _columns(writer, "endpoint_request") else SUM_ENDPOINTS
     counters = tally_migration(writer)
     writer.executescript(f"BEGIN; {rename} {LATER_SCHEMA} {endpoints} {copy} {added} {sums} {counters} COMMIT;")
@@ -310,6 +317,8 @@ def _fill_missing_columns(reader: sqlite3.Connection) -> None:
         missing = [f"{default} AS {name}" for name, default in columns.items() if name not in existing]
         if existing and missing:
             reader.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(missing)} FROM main.{table}")
+    if not _columns(reader, "control"):
+        reader.executescript(CONTROL_SCHEMA.format(temp="TEMP"))
     if not _columns(reader, "endpoint_request"):
         reader.executescript(f"{ENDPOINT_SCHEMA.format(temp='TEMP')} {SUM_ENDPOINTS}")
 

@@ -16,6 +16,7 @@ progress_lines.py   the progress of a stage as text, in one line or fitted to a 
 prompt_caches.py    chooses the keys under which a server finds the shared prefix of requests in its cache
 rate_limits.py      token buckets for requests per minute and tokens per minute
 retry.py            how often a row that failed is retried, and the waits before that
+run_control.py      changes threads, limits, budget and pause while a stage works
 sender.py           sends one request and records its result
 session_context.py  what the parts of a session share: stage, ledger, counters, limits, clock
 stage.py            what a stage implements

@@ -52,6 +52,8 @@ class AdmissionController:
         self._changed = asyncio.Event()
         self._closed = False
         self._waiting = 0
+        self.is_paused = False  #: by a person; nothing is sent
+        self.max_in_flight: float = math.inf  #: at all endpoints together
         self.rows_to_come: Callable[[], float] = lambda: math.inf  #: rows that no worker has taken yet
         self.note_reservation: Callable[[float], Awaitable[object]] | None = None  #: makes reserved dollars durable
         self.waiting_until = 0.0  #: when the first in line may go unless something changes before; 0 if unknown
@@ -79,6 +81,9 @@ class AdmissionController:
         async with self._first_in_line:
             while not self._closed:
                 self._changed.clear()
+                if self.is_paused or self.in_flight >= self.max_in_flight:
+                    await self._wait_for_change(math.inf)
+                    continue
                 now, demand = self._clock(), self._demand(request.prefix)
                 state, wait = self._first_available(worst_case, request.prefix, now, demand)
                 sent = state.parameters.adapt(request, changes) if wait <= 0 else request
@@ -101,7 +106,7 @@ class AdmissionController:
 
         The budget must also last for one more request of each of `open_rows`. Nobody waits here.
         """
-        if self._closed or self._first_in_line.locked():
+        if self._closed or self._first_in_line.locked() or self.is_paused or self.in_flight >= self.max_in_flight:
             return None
         budget = self.budget
         worst_case = self.estimate.prompt_tokens(request.size) + self._max_tokens(request)
@@ -121,8 +126,8 @@ class AdmissionController:
         if not self.estimate.max_tokens:
             return 0
         limit = output_limit(request.body)
-        if limit is None and self.budget.max_cost is not None:
-            self.budget.problem = "The server takes no limit of an answer's tokens, so --max-cost can't be kept."
+        if limit is None:
+            self.budget.why_unbounded = "The server takes no limit of an answer's tokens, so --max-cost can't be kept."
         return self.estimate.max_tokens if limit is None else limit
 
     async def _note_reservation(self, permit: Permit) -> None:

@@ -63,7 +63,7 @@ class Budget:
         self.reserved = 0.0  #: dollars, for requests in flight
         self.requests = requests  #: requests sent
         self.noted = 0.0  #: dollars that the ledger knows to be reserved at most
-        self.problem = ""  #: why the cost can't be bounded any more
+        self.why_unbounded = ""  #: why the cost can't be bounded, which matters only with a `max_cost`
         self.billing = billing or Billing(Prices({}), "")
         self._by_answer: dict[tuple[str, str], Price] = {}  # by the server's name of the model, and tier
         self._worst: list[Price] = []
@@ -74,6 +74,20 @@ class Budget:
         self._lost_blindly = 0.0  # dollars that may have been billed before the first answer showed the model
         if price is not None:
             self._expect(price, self.billing.tier)
+
+    @property
+    def problem(self) -> str:
+        """Why the budget in dollars can't be kept any more, or ""."""
+        return self.why_unbounded if self.max_cost is not None else ""
+
+    def change_limits(self, max_cost: float | None, max_requests: int | None) -> None:
+        """Replace the limits while requests are in flight; what is spent and reserved stays charged.
+
+        A limit below that lets nothing more be sent. What is reserved must be noted again under a new limit.
+        """
+        if (self.max_cost is None) != (max_cost is None):
+            self.noted = 0.0
+        self.max_cost, self.max_requests = max_cost, max_requests
 
     def bound(self, request: Request, max_tokens: int) -> float:
         """Return the maximum cost of a request in dollars; its answer has at most `max_tokens`."""
@@ -178,8 +192,8 @@ class Budget:
         self.is_simulated = self.is_simulated or is_simulated(model)
         found = billing.prices.find_for(model, "")
         price = billing.prices.find_for(model, billing.model) or self.price
-        if self.max_cost is not None and model and found is None and self._is_assumed(model):
-            self.problem = (
+        if model and found is None and self._is_assumed(model):
+            self.why_unbounded = (
                 f"The server answers as {model}, whose price is not known, so --max-cost can't be kept. "
                 "Add it under `prices:` in a --config file, or use --max-requests."
             )

@@ -17,7 +17,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from syphus.types import Request
 
@@ -71,6 +72,42 @@ class SlowStart:
                     start.set()
         for start in starts:
             start.set()
+
+
+class WorkerPool:
+    """The tasks of the workers of a run. More can be added while they work.
+
+    `work` is what the worker with a number does, and `guard` stops everything if one that was added fails.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[int], Coroutine[Any, Any, None]],
+        guard: Callable[[Coroutine[Any, Any, None]], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._work, self._guard = work, guard
+        self._size = 0
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Return when all workers have ended. What one of them raises is raised."""
+        self.tasks = [asyncio.create_task(self._work(number)) for number in range(self._size)]
+        ended, _ = await asyncio.wait(self.tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for worker in ended:  # one that raised leaves its row open, and the others would wait for it forever
+            worker.result()
+        while not all(worker.done() for worker in self.tasks):
+            await asyncio.wait(self.tasks)
+
+    def grow(self, size: int) -> None:
+        """Let there be at least `size` workers; there are never fewer than before, since idle ones cost nothing."""
+        for _ in range(self._size, size if self.tasks else 0):
+            self.tasks.append(asyncio.create_task(self._guard(self._work(INITIAL_LIMIT))))
+        self._size = max(self._size, size)
+
+    def cancel(self) -> None:
+        """Cancel all of them."""
+        for task in self.tasks:
+            task.cancel()
 
 
 class FormTrial:
@@ -127,6 +164,17 @@ class AdaptiveConcurrency:
     def limit(self) -> int:
         """The number of requests that may be in flight now."""
         return int(self._limit) if self.adaptive else self.ceiling
+
+    def change_ceiling(self, ceiling: int) -> None:
+        """Replace the ceiling. A higher one is tried soon, as far as that pays."""
+        self.ceiling = ceiling
+        self._limit = min(self._limit, float(ceiling))
+        self.begin_round(grows_soon=True)
+
+    def begin_round(self, grows_soon: bool = False) -> None:
+        """Measure from now on: what came before says nothing about the next answers."""
+        self._grown_from, self._answers = None, 0
+        self._rounds = ROUNDS_UNTIL_GROWTH if grows_soon else 0
 
     def record_answer(self, in_flight: int, now: float) -> None:
         """Record that a request was answered while `in_flight` requests, itself included, were in flight.

@@ -126,6 +126,28 @@ class EndpointState:
         """The limits in force per minute, by "requests" and "tokens"."""
         return {what: bucket.rate * 60 for what, bucket in self._buckets.items()}
 
+    def change_threads(self, threads: int) -> None:
+        """Replace the number of requests that may be in flight at most."""
+        self._concurrency.change_ceiling(threads)
+
+    def change_limit(self, what: str, per_minute: float | None, now: float) -> None:
+        """Replace a limit that the user has set, of "requests" or "tokens", by another one or by none."""
+        others = {name: limit for name, limit in self._user_limits.items() if name != what}
+        self._user_limits = others if per_minute is None else {**others, what: per_minute}
+        limits = [limit for limit in (per_minute, self.stated_limits.get(what)) if limit is not None]
+        if not limits:
+            self._buckets.pop(what, None)
+        elif what in self._buckets:
+            self._buckets[what].change_rate(min(limits), now)
+        else:
+            self._buckets[what] = TokenBucket(min(limits), now)
+        self._concurrency.adaptive = not self._buckets
+
+    def record_idle(self, seconds: float, now: float) -> None:
+        """Record that nothing was sent in the last `seconds` because people did not want it."""
+        self.health.record_idle(seconds, now)
+        self._concurrency.begin_round()
+
     def disable(self, reason: SyphusError) -> None:
         """Send no more requests here. The first reason is kept."""
         if self.disabled_by is None:
@@ -186,7 +208,8 @@ class EndpointState:
         self.in_flight -= 1
         self.caches.end(call.prefix, call.cache_key, None, call.sent_at)
         for what, reservation in call.reservations.items():
-            self._buckets[what].settle(reservation, 0.0)
+            if what in self._buckets:  # its limit may have been lifted meanwhile
+                self._buckets[what].settle(reservation, 0.0)
 
     def finish_call(self, call: Call, headers: Mapping[str, str], used_tokens: float | None, now: float) -> None:
         """Record that a request has ended.

@@ -9,7 +9,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +32,7 @@ from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.prompt_caches import PromptCaches, cache_keys_name
 from syphus.pipeline.retry import RetryPolicy
+from syphus.pipeline.run_control import ControlledParts, RunControl, StageControl
 from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
 from syphus.pipeline.stage import Stage
@@ -64,6 +65,7 @@ class StageRun:
     trusted: bool  #: the newest session had the same settings and endpoint, and the run has answers
     seed: int
     drain_seconds: float  #: how long requests in flight may take after a Ctrl-C
+    control: StageControl | None = None  #: what people may change meanwhile
 
 
 async def run_stage(work: StageRun, config: Config, observer: Observer) -> SyphusError | None:
@@ -126,8 +128,9 @@ async def _run_loop(
                 signals = _signals(loop, admission, deadlines, work.drain_seconds, observer)
                 with signals as stop, _redacted_log(work.redactor):
                     phase = getattr(work.stage, "title", "queries")
-                    view = RunView(work.stats, admission, clock, stop, deadlines.oldest_age, phase)
-                    async with observer.watching(view):
+                    view = RunView(work.stats, admission, clock, _from_any_thread(stop), deadlines.oldest_age, phase)
+                    parts = ControlledParts(loop, queue, admission, writer, work.records, stop, clock, observer.event)
+                    async with observer.watching(view), _controlled(work.control, parts):
                         await loop.run(work.threads)
     work.stats.stated_limits = _stated_limits(states)
     for state in states:
@@ -146,6 +149,21 @@ async def _run_loop(
     return stopped_by
 
 
+@contextlib.asynccontextmanager
+async def _controlled(stage_control: StageControl | None, parts: ControlledParts) -> AsyncIterator[None]:
+    """Apply what people change while the block runs."""
+    if stage_control is None:
+        yield
+        return
+    control = RunControl(stage_control, parts)
+    watching = asyncio.create_task(parts.loop.guard(control.run()))
+    try:
+        yield
+    finally:
+        control.end()
+        await watching
+
+
 def _stated_limits(states: Sequence[EndpointState]) -> dict[str, float]:
     """Return the limits per minute that the servers state together, if all of them state one."""
     kinds = [set(state.stated_limits) for state in states]
@@ -162,7 +180,8 @@ def _endpoint_state(
         "tokens": endpoint.tokens_per_minute,
     }
     per_minute = {what: limit for what, limit in given.items() if limit is not None}
-    remote = RemoteEndpoint(endpoint, connections=work.threads, redactor=work.redactor, route=work.route)
+    # as many connections as requests in flight, whose number may change
+    remote = RemoteEndpoint(endpoint, connections=0, redactor=work.redactor, route=work.route)
     return EndpointState(remote, limits, per_minute, now, caches)
 
 
@@ -195,19 +214,18 @@ def _fewer_collections() -> Iterator[None]:
 @contextlib.contextmanager
 def _signals(
     loop: Loop, admission: AdmissionController, deadlines: Deadlines, drain_seconds: float, observer: Observer
-) -> Iterator[Callable[[], None]]:
+) -> Iterator[Callable[..., None]]:
     """Stop on Ctrl-C: the first sends nothing more and waits for the requests in flight, the second leaves at once.
 
-    Yields a function that does the same from any thread.
+    Yields a function that does the same, by whatever name people know the reason.
     """
     running = asyncio.get_running_loop()
 
-    def stop(number: signal.Signals) -> None:
+    def stop(name: str = "Ctrl-C") -> None:
         if isinstance(loop.stopped_by, InterruptError):
             loop.stopped_by.immediate = True
             loop.abandon()
             return
-        name = "Ctrl-C" if number is signal.SIGINT else number.name
         loop.stop(InterruptError(f"Stopped by {name}."))
         if admission.in_flight:
             requests = pluralize(admission.in_flight, "request")
@@ -221,19 +239,25 @@ def _signals(
         for number in _SIGNALS:
             handler = signal.getsignal(number)
             if handler is not signal.SIG_IGN:  # nohup has asked for that
-                running.add_signal_handler(number, stop, number)
+                running.add_signal_handler(number, stop, "Ctrl-C" if number is signal.SIGINT else number.name)
                 before[number] = handler
     try:
-        yield partial(_call_in, running, partial(stop, signal.SIGINT))
+        yield stop
     finally:
         for number, handler in before.items():
             running.remove_signal_handler(number)
             signal.signal(number, handler)  # asyncio leaves the system's default behind
 
 
-def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended
-        loop.call_soon_threadsafe(function)
+def _from_any_thread(function: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls another one in the event loop that is running now."""
+    loop = asyncio.get_running_loop()
+
+    def call() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(function)
+
+    return call
 
 
 @contextlib.contextmanager

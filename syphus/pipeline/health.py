@@ -103,6 +103,10 @@ class EndpointHealth:
         self._asked_to_wait = min(self._max_outage, self._asked_to_wait + further)
         self._waits_until = max(self._waits_until, now + seconds)
 
+    def record_idle(self, seconds: float, now: float) -> None:
+        """Record that nothing was sent in the last `seconds`, so that there could be no answer."""
+        self.last_answer_at += now - max(self.last_answer_at, now - seconds)
+
     def record_failure(self, row: int, sent_at: float, now: float) -> None:
         """Record that a request of `row`, sent at `sent_at`, got no answer, perhaps not because of the row."""
         if row in self.blamed:

@@ -19,7 +19,7 @@ from syphus.endpoints.structured import with_form, without_form
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
-from syphus.pipeline.concurrency import FormTrial, SlowStart
+from syphus.pipeline.concurrency import FormTrial, SlowStart, WorkerPool
 from syphus.pipeline.failures import FailureHandler
 from syphus.pipeline.health import FirstAnswers
 from syphus.pipeline.hedging import Hedger
@@ -54,22 +54,24 @@ class Loop:
         self._failures = FailureHandler(session, queue, self._canary, self._being_asked.values, self._finish)
         queue.prefers_new = lambda: any(state.is_in_doubt for state in admission.endpoint_states)
         self._form_trial = FormTrial(session.clock)
-        self._start, self._workers = SlowStart(), list[asyncio.Task[None]]()
+        self._start, self._workers = SlowStart(), WorkerPool(self._work, self.guard)
+        self.grow = self._workers.grow  #: lets at least so many rows be worked on at once
         self.stopped_by: Exception | None = None
 
     async def run(self, workers: int) -> None:
         """Return when every row has an outcome, or, after a stop, when no request is in flight any more."""
-        helpers = [asyncio.create_task(self._guard(self._start.run(workers, self._has_no_trouble)))]
+        helpers = [asyncio.create_task(self.guard(self._start.run(workers, self._has_no_trouble)))]
         if self._session.limits.hedging:
             hedger = Hedger(self._queue, self._admission, self._session.stats, self._session.clock, self._send_second)
-            helpers.append(asyncio.create_task(self._guard(hedger.run(self._being_asked.values))))
+            helpers.append(asyncio.create_task(self.guard(hedger.run(self._being_asked.values))))
+        self._workers.grow(workers)
         try:
-            await self._run_workers(workers)
+            await self._run_workers()
             while self._failures.suspects and self.stopped_by is None:
                 await self._failures.settle()
                 self._stop_if_disabled()
                 if self.stopped_by is None and self._queue.open_rows:
-                    await self._run_workers(workers)
+                    await self._run_workers()
         except asyncio.CancelledError:
             if self.stopped_by is None:
                 raise
@@ -77,7 +79,7 @@ class Loop:
             for helper in helpers:
                 helper.cancel()
             self.abandon()
-            await asyncio.gather(*self._workers, *helpers, *self._hedges, return_exceptions=True)
+            await asyncio.gather(*self._workers.tasks, *helpers, *self._hedges, return_exceptions=True)
         await self._failures.keep_paid_answers(self.stopped_by)
         if self.stopped_by is None:
             await self._save_held(at_end=True)
@@ -87,11 +89,8 @@ class Loop:
             else:
                 self.stop(self._early_failures[0].error)
 
-    async def _run_workers(self, number: int) -> None:
-        self._workers = [asyncio.create_task(self._work(each)) for each in range(number)]
-        ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_EXCEPTION)
-        for worker in ended:  # one that raised leaves its row open, and the others would wait for it forever
-            worker.result()
+    async def _run_workers(self) -> None:
+        await self._workers.run()
         if self._hedges:
             await asyncio.wait(self._hedges)
 
@@ -111,7 +110,8 @@ class Loop:
 
     def abandon(self) -> None:
         """Cancel the requests in flight."""
-        for task in (*self._workers, *self._hedges):
+        self._workers.cancel()
+        for task in self._hedges:
             task.cancel()
 
     async def _work(self, number: int) -> None:
@@ -127,8 +127,8 @@ class Loop:
     def _has_no_trouble(self) -> bool:
         return not (self._early_failures or self._plugin_faults or self._session.stats.errors)
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
-        """Stop everything if a helper of the workers fails."""
+    async def guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do some work beside the workers, and stop everything if it fails."""
         try:
             await work
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must not go on as if nothing had happened
@@ -200,7 +200,7 @@ class Loop:
             finally:
                 self._release(ask)
 
-        task = asyncio.create_task(self._guard(send()))
+        task = asyncio.create_task(self.guard(send()))
         self._hedges.add(task)
         task.add_done_callback(self._hedges.discard)
 

@@ -115,6 +115,13 @@ class TokenBucket:
         if reservation.worst_case > 1:
             self._learn_charged_share(remaining, error, reservation, now)
 
+    def change_rate(self, per_minute: float, now: float) -> None:
+        """Replace the limit; what is in the bucket stays there, if it still fits."""
+        self._fill(now)
+        self.rate = per_minute / 60
+        self.capacity = max(1.0, self.rate * self._burst)
+        self.level = min(self.level, self.capacity)
+
     def record_refusal(self, now: float) -> None:
         """Record a 429: nothing is left in the server's bucket."""
         self._fill(now)

@@ -67,6 +67,11 @@ class WorkQueue:
         self.exhausted = asyncio.Event()  #: set when no new rows are left
         self.closed = False
 
+    def widen(self, window: int) -> None:
+        """Hand out up to so many rows at once."""
+        self._window = window
+        self._changed.set()
+
     @property
     def open_rows(self) -> int:
         """Rows that have no outcome yet and were handed out before."""

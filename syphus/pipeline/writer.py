@@ -48,7 +48,7 @@ class Writer:
         workers: int = 1,
     ) -> None:
         self._group = 1  # the first answer waits for no other: until it is on the disk, a full disk may cost all others
-        self._usual_group = max(1, min(MAX_GROUP, workers // 4))
+        self._usual_group = _group_size(workers)
         self._store = store
         self._records = records
         self._pairs = pairs
@@ -60,6 +60,7 @@ class Writer:
         self._facts: dict[str, str] = {}
         self._answers = self._outcomes = 0  # that the pace in the ledger lacks
         self._pace_at = 0.0  # seconds since the epoch
+        self._statements: list[Callable[[], None]] = []  # for the next commit
         self._keeping: list[asyncio.Future[bool]] = []
         self._lines: list[str] = []  # committed, for the pairs file
         self._append_at = 0.0  # by the clock of the event loop
@@ -140,12 +141,26 @@ class Writer:
     async def keep(self, name: str, value: str) -> None:
         """Store a small fact about the run; return once it is on the disk, or once nothing more can be written."""
         if self.fault is None:
-            kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
             self._facts[name] = value
-            self._keeping.append(kept)
-            self._work.set()
-            self._full.set()
-            await kept
+            await self._committed()
+
+    async def perform(self, write: Callable[[], None]) -> None:
+        """Let `write` write into the next commit; return as `keep` does."""
+        if self.fault is None:
+            self._statements.append(write)
+            await self._committed()
+
+    def serve(self, workers: int) -> None:
+        """Gather as many entries for a commit as fit so many workers."""
+        self._usual_group = _group_size(workers)
+        self._group = min(self._group, self._usual_group)
+
+    async def _committed(self) -> None:
+        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._keeping.append(kept)
+        self._work.set()
+        self._full.set()
+        await kept
 
     async def _run(self) -> None:
         while self.fault is None and not (self._closing and not self._has_work()):
@@ -177,7 +192,7 @@ class Writer:
 
     def _has_facts(self) -> bool:
         is_left = self._closing and self._answered.requests.total()
-        return bool(self._counts.requests or self._reservation or self._facts or is_left)
+        return bool(self._counts.requests or self._reservation or self._facts or self._statements or is_left)
 
     async def _commit(self, entries: list[Entry]) -> None:
         counts, self._counts = self._counts, RequestCounts()
@@ -196,6 +211,9 @@ class Writer:
             self._records.note_pairs_file(self._pairs.seq, self._pairs.size)
         if reservation is not None:
             self._records.note_reservation(reservation[0])
+        statements, self._statements = self._statements, []
+        for write in statements:  # last, so that they can replace what the others have written
+            write()
         saved = False
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit)
@@ -246,6 +264,10 @@ class Writer:
 
     def _note_unsaved(self, entries: Iterable[Entry]) -> None:
         self.unsaved_ids += [entry.row.query.id for entry in entries if entry.new_answer is not None]
+
+
+def _group_size(workers: int) -> int:
+    return max(1, min(MAX_GROUP, workers // 4))
 
 
 def _release_all(waiting: Iterable[asyncio.Future[bool]], saved: bool = True) -> None:

@@ -283,13 +283,20 @@ def go_on_as_begun(context: C, store: Store, stage: str, observer: Observer) -> 
 
 def check_budget(context: RunContext) -> None:
     """Raise `ConfigError` if a budget in dollars can't be kept."""
-    if context.options.max_cost is not None and context.price is None:
-        raise ConfigError(
+    if context.options.max_cost is not None and (problem := budget_problem(context)):
+        raise ConfigError(problem)
+
+
+def budget_problem(context: RunContext) -> str:
+    """Return why a budget in dollars can't be kept, or ""."""
+    if context.price is None:
+        return (
             f"--max-cost needs the price of {context.config.model}, which is not known. "
             "Add it under `prices:` in a --config file, or use --max-requests."
         )
-    if context.options.max_cost is not None and context.config.max_tokens is None:
-        raise ConfigError("--max-cost needs a bound on what one answer can cost: set max_tokens.")
+    if context.config.max_tokens is None:
+        return "--max-cost needs a bound on what one answer can cost: set max_tokens."
+    return ""
 
 
 def _check_names(options: Options) -> None:

@@ -31,18 +31,31 @@ from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report, make_report
 from syphus.formats.run_files import PairsFile
 from syphus.images.prompt.attachments import IMAGES_FOLDER
+from syphus.ledger.control_desk import ControlName, ControlSettings
 from syphus.ledger.records import Records
-from syphus.ledger.sessions import Settings, begin_session, end_session, get_meta, has_sessions, last_settings, set_meta
+from syphus.ledger.sessions import (
+    ControlChange,
+    SessionControls,
+    Settings,
+    begin_session,
+    end_session,
+    get_meta,
+    has_sessions,
+    last_settings,
+    read_controls,
+    set_meta,
+)
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
 from syphus.ledger.summary import needs_no_model
 from syphus.model_names import is_free
 from syphus.pipeline.budget import Billing, Budget, TokenEstimate, add_earlier
 from syphus.pipeline.engine import StageRun, run_stage
 from syphus.pipeline.observer import Observer
+from syphus.pipeline.run_control import StageControl
 from syphus.pipeline.session_context import SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.runs.model_life import life_notice, stated_ends
-from syphus.runs.prepare import RunContext
+from syphus.runs.prepare import RunContext, budget_problem
 from syphus.runs.run_settings import requested_tier, store_limits, store_prices, stored_prices
 from syphus.text import pluralize
 from syphus.types import State
@@ -175,16 +188,20 @@ class StageRunner:
         only: Collection[int] | None,
     ) -> StageRun:
         context, options = self._context, self._context.options
-        threads = self._limit_threads()
+        stage_control = self._stage_control()
+        threads = stage_control.controls.in_force.threads
         store_prices(self._store, context.config.prices)
-        session = begin_session(self._store, stage.name, settings, threads, context.endpoint, time.time())
+        session = begin_session(
+            *(self._store, stage.name, settings, threads, context.endpoint, time.time()),
+            controls=stage_control.controls,
+        )
         return StageRun(
             stage=stage,
             route=self._route,
             store=self._store,
             records=Records(self._store, stage.name, session, only),
             pairs=pairs,
-            budget=self._budget(report),
+            budget=self._budget(report, stage_control.controls.in_force),
             stats=_session_stats(report, only),
             redactor=self.redactor,
             threads=threads,
@@ -192,11 +209,31 @@ class StageRunner:
             trusted=trusted,
             seed=options.seed,
             drain_seconds=options.drain,
+            control=stage_control,
         )
 
-    def _budget(self, report: Report) -> Budget:
+    def _stage_control(self) -> StageControl:
+        """Return what people may change while a stage works; what they changed in the stage before stays so."""
+        options, endpoints, desk = self._context.options, self._context.config.endpoints, self._store.desk
+        assert desk is not None, "a run has its ledger open for writing"
+        if not desk.has_begun and (line := changes_before(read_controls(self._store))):
+            self._observer.say(line)
+        desk.has_begun = True
+        given = ControlSettings(
+            self._limit_threads(max(1, options.num_threads)),
+            max((each.requests_per_minute for each in endpoints if each.requests_per_minute), default=None),
+            max((each.tokens_per_minute for each in endpoints if each.tokens_per_minute), default=None),
+            options.max_cost,
+            options.max_requests,
+        )
+        in_force = given.with_changes(desk.changed)
+        if in_force.threads != given.threads:
+            in_force = in_force.with_changes({ControlName.THREADS: self._limit_threads(in_force.threads)})
+        return StageControl(desk, SessionControls(given, in_force), self._store, self._allow_threads)
+
+    def _budget(self, report: Report, controls: ControlSettings) -> Budget:
         """Return the run's budget over all stages and sessions. Calls that a crash cut off count as made."""
-        context, options = self._context, self._context.options
+        context = self._context
         requests = report.spending.requests + report.unfinished_calls
         billing = Billing(
             stored_prices(self._store),
@@ -205,11 +242,15 @@ class StageRunner:
             any(endpoint.is_regional for endpoint in context.config.endpoints),
             self._observer.say,
         )
-        budget = Budget(context.price, options.max_cost, options.max_requests, report.cost or 0.0, requests, billing)
+        limits = controls.max_cost, controls.max_requests
+        budget = Budget(context.price, *limits, report.cost or 0.0, requests, billing)
         max_tokens = TokenEstimate(self._sampling.answer_limit).max_tokens
         add_earlier(budget, report.spending, report.unfinished_cost, max_tokens)
-        if report.cost is None and options.max_cost is not None:
-            budget.problem = "The cost of earlier answers is not known, so --max-cost can't be kept. Add the prices."
+        if self._route.generates_text:
+            budget.why_unbounded = budget_problem(context)
+        if report.cost is None:
+            unknown = "The cost of earlier answers is not known, so --max-cost can't be kept. Add the prices."
+            budget.why_unbounded = budget.why_unbounded or unknown
         return budget
 
     def _have_worked_before(self, stage: str, settings: Settings, report: Report) -> bool:
@@ -217,16 +258,25 @@ class StageRunner:
         same = last_settings(self._store, stage) == settings
         return bool(same and report.counts.states[State.OK] and report.sessions[-1].endpoint == self._context.endpoint)
 
-    def _limit_threads(self) -> int:
-        context = self._context
-        per_call = 2 if context.options.offline else len(context.config.endpoints)  # offline: both ends
-        threads, warning = limit_threads(context.options.num_threads, per_call)
+    def _limit_threads(self, threads: int) -> int:
+        threads, warning = self._allow_threads(threads)
         if warning:
             self._observer.say(warning)
         return threads
 
+    def _allow_threads(self, threads: int) -> tuple[int, str]:
+        context = self._context
+        return limit_threads(threads, 2 if context.options.offline else len(context.config.endpoints))  # both ends
+
     async def _run_session(self, stage_run: StageRun) -> SyphusError | None:
+        assert stage_run.control is not None
+        given, now = stage_run.control.controls
+        changed = {"requests_per_minute": (given.rpm, now.rpm), "tokens_per_minute": (given.tpm, now.tpm)}
+        update = {name: after for name, (before, after) in changed.items() if after != before}
         async with self._reachable_config() as config:
+            if update:  # in the stage before
+                endpoints = tuple(each.model_copy(update=update) for each in config.endpoints)
+                config = config.model_copy(update={"endpoints": endpoints})
             return await run_stage(stage_run, config, self._observer)
 
     @contextlib.asynccontextmanager
@@ -242,6 +292,16 @@ class StageRunner:
         async with serve(self._simulation or Simulation(seed=self._context.options.seed)) as server:
             endpoint = config.endpoints[0].model_copy(update={"base_url": server.url, "name": "simulated endpoint"})
             yield config.model_copy(update={"endpoints": (endpoint,)})
+
+
+def changes_before(controls: SessionControls | None) -> str:
+    """Return how the session before was changed while it worked, if this one starts from other settings; "" if not."""
+    if controls is None or controls.given == controls.in_force:
+        return ""
+    given, last = controls.given.as_json(), controls.in_force.as_json()
+    changes = [ControlChange(0.0, "", name, given[name], last[name]) for name in given if given[name] != last[name]]
+    told = ", ".join(change.describe() for change in changes)
+    return f"The session before was changed while it worked: {told}. This one starts from the settings of its command."
 
 
 def _session_stats(report: Report, only: Collection[int] | None) -> SessionStats:

@@ -1,0 +1,152 @@
+"""Changes a run while it works, from another process: leaves the changes at its desk, and waits for the reply.
+
+The reply is in the run's ledger. A run looks several times a second while it asks a model; while it reads its input or
+writes its files, it does not, and takes a change as soon as it asks again.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from syphus.errors import ConfigError, RunError
+from syphus.ledger.control_desk import STOP, ControlSettings, ControlValue, leave_request, new_request, process_name
+from syphus.ledger.sessions import ControlChange, all_changes, changes_of_request, read_controls
+from syphus.ledger.store import LockHolder, is_working, lock_holder, open_for_reading
+
+WAIT_SECONDS = 10.0  #: for the reply
+_LOOK_EVERY = 0.05  # seconds
+
+
+class ControlState(NamedTuple):
+    """The settings of a run that can be changed while it works, and what was changed."""
+
+    working: bool
+    process: LockHolder | None  #: that works on the run, if it is known
+    given: ControlSettings | None  #: of the newest session, as its command gives them; None of an earlier version
+    in_force: ControlSettings | None  #: now, or when that session ended
+    changes: tuple[ControlChange, ...] = ()  #: of all sessions, oldest first
+    applied: tuple[ControlChange, ...] = ()  #: what became of the changes that were asked for
+    is_waiting: bool = False  #: the run has not taken them yet
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as JSON values; times are in seconds since the epoch."""
+        return {
+            "working": self.working,
+            "process": self.process._asdict() if self.process else None,
+            "given": self.given.as_json() if self.given else None,
+            "settings": self.in_force.as_json() if self.in_force else None,
+            "changes": [each._asdict() for each in self.changes],
+            "applied": [each._asdict() for each in self.applied],
+            "waiting": self.is_waiting,
+        }
+
+
+def control_state(folder: Path) -> ControlState:
+    """Return the settings of a run that can be changed while it works. Raises `RunError` if the folder is no run."""
+    store = open_for_reading(folder)
+    try:
+        with store.snapshot():
+            controls, changes = read_controls(store), all_changes(store)
+    finally:
+        store.close()
+    given, in_force = controls or (None, None)
+    return ControlState(is_working(folder), lock_holder(folder), given, in_force, tuple(changes))
+
+
+def change_run(
+    folder: Path,
+    changes: Mapping[str, object],
+    stop: bool = False,
+    who: str = "",
+    wait: float = WAIT_SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> ControlState:
+    """Change settings of the run that is working in a folder, or stop it, and wait up to `wait` seconds for its reply.
+
+    `changes` are by the names of `ControlSettings`; None lifts a limit. `who` is the person, by default the user of
+    this process. Raises `RunError` if no process works on the run, and `ConfigError` for what can't be set, also if
+    the run refuses it.
+    """
+    state = control_state(folder)
+    if not state.working:
+        raise RunError(f"No process is working on {folder}, so there is nothing to change: its next start takes options.")
+    process = process_name(*state.process) if state.process else ""
+    request = new_request(who or user_name(), process, changes, stop)
+    file = leave_request(folder, request)
+    until = clock() + wait
+    while True:
+        applied = _reply(folder, request.id)
+        if applied or clock() >= until:
+            break
+        if not is_working(folder):
+            applied = _reply(folder, request.id)
+            break
+        sleep(_LOOK_EVERY)
+    for each in applied:
+        if each.problem:
+            raise ConfigError(f"The run refuses the change: {each.problem}")
+    state = control_state(folder)
+    if not applied and not state.working:
+        file.unlink(missing_ok=True)
+        raise RunError(f"The run in {folder} has ended before it could take the change.")
+    return state._replace(applied=tuple(applied), is_waiting=not applied)
+
+
+def _reply(folder: Path, request: str) -> list[ControlChange]:
+    store = open_for_reading(folder)
+    try:
+        return changes_of_request(store, request)
+    finally:
+        store.close()
+
+
+def user_name() -> str:
+    """Return the name under which this process changes a run: `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # no name for the number of the user
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
+def control_lines(state: ControlState) -> list[str]:
+    """Return the settings in force and what was changed, for people."""
+    lines = [_process_line(state)]
+    if state.in_force is None or state.given is None:
+        lines.append("The run was begun by an earlier version, which keeps no settings that can be changed.")
+    else:
+        given = state.given.as_json()
+        for name, value in state.in_force.as_json().items():
+            was = "" if value == given[name] else f"  (its command: {_shown(name, given[name])})"
+            lines.append(f"  {name.replace('_', '-'):<14}{_shown(name, value)}{was}")
+    lines += [f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(each.at))}  {each.who}: {each.describe()}" for each in state.changes]
+    return lines
+
+
+def _process_line(state: ControlState) -> str:
+    if not state.working:
+        return "No process is working on this run. Its last session had these settings:"
+    if state.process is None:
+        return "A process is working on this run, with these settings:"
+    return f"Process {state.process.pid} on {state.process.host} is working on this run, with these settings:"
+
+
+def _shown(name: str, value: ControlValue) -> str:
+    return ControlChange(0.0, "", name, None, value).shown(value)
+
+
+def reply_lines(state: ControlState) -> list[str]:
+    """Return what became of the changes that were asked for, for people."""
+    if state.is_waiting:
+        return [
+            "The run has not taken the change yet: it asks no model at the moment, or an earlier version began it. "
+            "It takes the change as soon as it asks again."
+        ]
+    unchanged = [each for each in state.applied if each.before == each.after and each.name != STOP]
+    return [f"{each.describe()}{', as before' if each in unchanged else ''}" for each in state.applied]
