@@ -82,3 +82,14 @@ export function ago(value, now = Date.now()) {
 export function plural(count, one, many = `${one}s`) {
   return `${number(count)} ${count === 1 ? one : many}`;
 }
+
+const LANGUAGES = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });
+
+/** "zh" -> "Chinese"; what is no code of a language stays as it is. */
+export function languageName(code) {
+  try {
+    return LANGUAGES.of(code);
+  } catch {
+    return code;
+  }
+}

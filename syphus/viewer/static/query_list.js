@@ -8,16 +8,13 @@ export function remember(run, filters, found) {
 
 /**
  * Return the number of the query before (-1) or after (1) query `n`, or null. At the end of the list the next page of
- * it is asked for. Without a list, these are the rows of the input before and after.
+ * it is asked for. Without a list, these are the rows before and after in the input: {previous, next}.
  */
-export async function neighbour(context, n, step, total) {
+export async function neighbour(context, n, step, inInput) {
   const carried = Object.fromEntries(context.query);
   const same = kept && kept.run === context.run && JSON.stringify(kept.filters) === JSON.stringify(carried);
   const at = same ? kept.numbers.indexOf(n) : -1;
-  if (at < 0) {
-    if (Object.keys(carried).length) return null;
-    return n + step >= 1 && n + step <= total ? n + step : null;
-  }
+  if (at < 0) return (step > 0 ? inInput?.next : inInput?.previous) ?? null;
   if (kept.numbers[at + step] !== undefined) return kept.numbers[at + step];
   const edge = step > 0 ? "after" : "before";
   const cursor = step > 0 ? kept.next : kept.previous;

@@ -1,7 +1,7 @@
 /** The queries of a run, with filters that are part of the address, in pages of fifty. */
 import { button, chip, empty, errorState, filters, icon, keyHints, page, pager, search, segments, select, stateChip } from "../components.js";
 import { h, replace } from "../dom.js";
-import { number, plural, share } from "../format.js";
+import { languageName, number, plural, share } from "../format.js";
 import { remember } from "../query_list.js";
 
 export const title = "Queries";
@@ -56,7 +56,7 @@ function drawFilters() {
     ["reason", "Any reason", [...new Set(reasons)]],
     ["rule", "Any rule", rules],
     ["model", "Any model", models.length > 1 ? models : []],
-    ["language", "English pairs", overview.languages || []],
+    ["language", "English pairs", (overview.languages || []).map((code) => [code, languageName(code)])],
     ["session", "Any session", overview.sessions.length > 1 ? overview.sessions.map(({ id }) => [String(id), `session ${id}`]) : []],
   ];
   replace(view.bar, h("div", { class: "stack" },
@@ -110,7 +110,7 @@ function draw(found) {
   const searched = found.searched !== undefined && found.searched !== null && found.searched < 1;
   const summary = found.rows.length ? `${plural(found.rows.length, "query", "queries")} here${found.next ? ", more follow" : ""}` : "";
   replace(view.note, searched ? `${share(found.searched)} of the rows are searched so far: the search index is being made.` : summary);
-  view.current = Math.max(0, found.rows.findIndex(({ n }) => String(n) === sessionStorage.getItem(`syphus-at-${context.run}`)));
+  view.current = found.rows.findIndex(({ n }) => String(n) === sessionStorage.getItem(`syphus-at-${context.run}`));
   if (!found.rows.length) {
     const filtered = Object.keys(carried).length > 0;
     replace(view.list, empty(filtered ? "Nothing matches" : "No queries yet", filtered ? "No query has all of these." : "They appear as soon as the run has read its input.",
@@ -136,7 +136,7 @@ function line(row, at, carried) {
       row.reason && h("span", { class: "why" }, row.reason, row.detail && ` · ${row.detail}`),
       h("span", null, row.pairs ? plural(row.pairs, "pair") : "no pairs"),
       row.attempts > 1 && h("span", null, plural(row.attempts, "attempt")),
-      row.model && h("span", null, row.model),
+      row.model && Object.keys(view.overview.models || {}).length > 1 && h("span", null, row.model),
       row.images?.length > 1 && h("span", null, plural(row.images.length, "picture"))),
     frame && h("img", { class: "peek", src: frame.url || `/api/runs/${encodeURIComponent(context.run)}/images/${row.n}/${frame.k}`, alt: "", loading: "lazy", decoding: "async", onerror: (event) => event.target.remove() }));
 }
@@ -155,12 +155,12 @@ function mark(scroll = true) {
 
 function move(by) {
   const last = (view.found?.rows.length || 1) - 1;
-  view.current = Math.max(0, Math.min(last, view.list.contains(document.activeElement) ? view.current + by : view.current));
+  view.current = Math.max(0, Math.min(last, view.current + by));
   mark();
 }
 
 function open(at = view.current) {
-  view.list.querySelectorAll(".line a")[typeof at === "number" ? at : view.current]?.click();
+  view.list.querySelectorAll(".line a")[Math.max(0, typeof at === "number" ? at : view.current)]?.click();
 }
 
 function turn(rel) {

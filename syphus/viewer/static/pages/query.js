@@ -1,17 +1,17 @@
 /** One query: its pictures and annotation, the pairs, every answer, why each fell, and the exact messages. */
-import { card, chip, facts, filmstrip, icon, more, page, pictures, plain, prose, stateChip, table, words } from "../components.js";
+import { card, chip, facts, filmstrip, icon, more, page, pictures, plain, prose, stateChip, words } from "../components.js";
 import { h } from "../dom.js";
-import { duration, money, number, plural, short } from "../format.js";
+import { duration, languageName, money, number, plural, short } from "../format.js";
 import { address } from "../router.js";
 import { neighbour } from "../query_list.js";
 
-export const title = ({ params }) => `Query ${params.n}`;
+export const title = "Query";
 
 export async function render(context) {
   const n = Number(context.params.n);
   const query = await context.api(`queries/${n}`);
   const to = async (step) => {
-    const other = await neighbour(context, n, step, query.total ?? Infinity);
+    const other = await neighbour(context, n, step, query.neighbours);
     if (other === null) context.say(step > 0 ? "This is the last one." : "This is the first one.");
     else await context.navigate(context.href(`/queries/${other}`, context.query), { replace: true });
   };
@@ -24,12 +24,12 @@ export async function render(context) {
   sessionStorage.setItem(`syphus-at-${context.run}`, String(n));
   const step = (by, label, name) => h("button", { class: "icon-button", type: "button", title: `${label} (${by > 0 ? "j" : "k"})`, "aria-label": label, onclick: () => to(by) }, icon(name));
   const content = page(query.id, {
-    note: [h("a", { href: back }, "Queries"), ` · row ${number(n)}`],
+    note: [h("a", { href: back }, "Queries"), query.position !== null && ` · row ${number(query.position + 1)}`],
     actions: [stateChip(query.state), step(-1, "Previous query", "left"), step(1, "Next query", "right")], wide: true },
   verdict(query),
   h("div", { class: "split" },
     h("div", { class: "stack" }, media(query.images), annotation(query)),
-    h("div", { class: "stack" }, pairs(query, context), (query.parts || []).length > 0 && parts(query.parts), answers(query, context), attempts(query.attempts), messages(query))));
+    h("div", { class: "stack" }, pairs(query, context), (query.parts || []).length > 0 && parts(query.parts), answers(query, context), messages(query))));
   return content;
 }
 
@@ -44,14 +44,17 @@ function verdict({ state, reason, detail }) {
 }
 
 function media(images) {
+  const bad = images.filter(({ problem }) => problem);
+  images = images.filter(({ problem }) => !problem);
   const frames = images.filter(({ seconds }) => seconds !== null && seconds !== undefined);
   const stills = images.filter((image) => !frames.includes(image));
-  return [stills.length > 0 && pictures(stills, { large: stills.length < 3 }), frames.length > 0 && filmstrip(frames)];
+  return [stills.length > 0 && pictures(stills, { large: stills.length < 3 }), frames.length > 0 && filmstrip(frames),
+    bad.map(({ name, problem }) => h("p", { class: "notice", dataset: { kind: "bad" } }, h("b", null, name || "A picture"), ` ${problem}`))];
 }
 
 function annotation(query) {
   const meta = Object.entries(query.meta || {});
-  return card("Annotation", prose(query.annotation || "none"), meta.length > 0 && more("Fields of the row", facts(meta.map(([name, value]) => [name, plain(value)]))));
+  return card("Annotation", query.problem && h("p", { class: "notice", dataset: { kind: "bad" } }, query.problem), prose(query.annotation || "none"), meta.length > 0 && more("Fields of the row", facts(meta.map(([name, value]) => [name, plain(value)]))));
 }
 
 function pairs(query, context) {
@@ -74,17 +77,23 @@ function translations(all) {
   const languages = Object.entries(all || {});
   if (!languages.length) return null;
   return h("div", { class: "translations" }, languages.map(([language, each]) => h("div", { class: "box", lang: language },
-    h("p", { class: "about", lang: "en" }, h("b", null, language), each.state && each.state !== "ok" && stateChip(each.state), each.reason && h("span", { class: "why" }, each.reason)),
+    h("p", { class: "about", lang: "en" }, h("b", null, languageName(language)), each.state && each.state !== "ok" && stateChip(each.state), each.reason && h("span", { class: "why" }, each.reason)),
     each.instruction && prose(each.instruction, { lang: language, tag: "p" }), each.answer && prose(each.answer, { lang: language, tag: "p" }))));
 }
 
+/** The parts of a query that has several, such as the languages of a pair. */
 function parts(list) {
-  return card("Parts", table({ caption: "Parts of the answer", rows: list, columns: Object.keys(list[0]).map((name) => ({ label: words(name), cell: (row) => plain(row[name]) })) }));
+  return card("Parts", h("div", { class: "list" }, list.map((part) => h("article", { class: "stack tight" },
+    h("p", { class: "about" }, h("b", null, part.name), stateChip(part.state), part.reason && h("span", { class: "why" }, part.reason, part.detail && ` · ${part.detail}`),
+      part.asked > 1 && h("span", null, `asked ${number(part.asked)} times`)),
+    part.text && prose(part.text, { lang: part.name, mono: false })))));
 }
 
 function answers(query, context) {
   if (!query.answers.length) return card("Answers", h("p", { class: "note" }, query.state === "pending" ? "No answer yet." : "No answer came."));
-  return card(plural(query.answers.length, "answer"), h("div", { class: "list" }, query.answers.map((answer) => oneAnswer(answer, query.answers.length > 1, context))));
+  const head = [plural(query.answers.length, "answer"), h("span", { class: "count" }, query.attempts > 1 ? ` ${plural(query.attempts, "attempt")}` : "")];
+  const repairs = Object.entries(query.repairs || {});
+  return card(head, repairs.length > 0 && h("p", { class: "about repairs" }, "Repaired: ", repairs.map(([name, times]) => chip(times > 1 ? `${name} × ${times}` : name))), h("div", { class: "list" }, query.answers.map((answer) => oneAnswer(answer, query.answers.length > 1, context))));
 }
 
 function oneAnswer(answer, many, context) {
@@ -94,12 +103,14 @@ function oneAnswer(answer, many, context) {
       many && chip(answer.used ? "used" : "not used", { kind: answer.used ? "ok" : "quiet" }),
       said.state && said.state !== "ok" && stateChip(said.state),
       said.reason && h("span", { class: "why" }, said.reason, said.detail && ` · ${said.detail}`)),
-    prose(answer.text || "(an empty text)", { mono: true, marks: (answer.marks || []).map(([start, end, rule]) => [start, end, rule || said.reason]) }),
+    answer.refusal && h("p", { class: "notice", dataset: { kind: "warn" } }, h("b", null, "Refused: "), answer.refusal),
+    !answer.text && answer.refusal ? null : prose(answer.text || "(an empty text)", { mono: true, marks: (answer.marks || []).map(([start, end, rule]) => [start, end, rule || said.reason]) }),
     marksLegend(answer.marks),
     h("p", { class: "about" },
       answer.model && h("span", null, answer.model), answer.finish_reason && h("span", null, `ended by ${answer.finish_reason}`),
       tokens(answer.tokens), h("span", null, money(answer.cost)), answer.seconds !== null && answer.seconds !== undefined && h("span", null, duration(answer.seconds)),
-      answer.sample > 0 && h("span", null, `sample ${answer.sample + 1}`),
+      many && h("span", null, `sample ${answer.sample + 1}`),
+      (answer.flags || []).map((flag) => h("span", null, words(String(flag)))),
       answer.session !== null && answer.session !== undefined && h("a", { href: address(context.href("/queries"), { session: answer.session }) }, `session ${answer.session}`)));
 }
 
@@ -116,17 +127,10 @@ function tokens(counts) {
   return h("span", null, `${short(input)} in, ${short(output)} out${extra ? ` (${extra})` : ""}`);
 }
 
-function attempts(list) {
-  if (!Array.isArray(list) || !list.length) return null;
-  return card("Attempts", table({ caption: "Attempts", rows: list, columns: Object.keys(list[0]).map((name) => ({
-    label: words(name), numeric: typeof list[0][name] === "number",
-    cell: (row) => (name === "cost" ? money(row.cost) : name === "seconds" ? duration(row.seconds) : plain(row[name])) })) }));
-}
-
 function messages(query) {
   if (!query.messages?.length) return null;
   return h("section", { class: "card", id: "messages" }, more(`The exact ${plural(query.messages.length, "message")}`, h("div", { class: "list" },
-    query.messages.map(({ role, content }) => h("article", { class: "message" }, h("h3", null, role), body(content, query.images))))));
+    query.messages.map(({ role, content, own }) => h("article", { class: "message" }, h("h3", null, role, own && h("span", { class: "count" }, " this query")), body(content, query.images))))));
 }
 
 function body(content, images) {
@@ -134,6 +138,6 @@ function body(content, images) {
   return content.map((part) => {
     if (part.image === undefined || part.image === null) return prose(part.text ?? "", { mono: true });
     const image = images.find(({ k }) => k === part.image);
-    return image ? pictures([image]) : h("p", { class: "note" }, `picture ${part.image + 1}`);
+    return image && !image.problem ? pictures([image]) : h("p", { class: "note" }, `picture ${part.image + 1}`);
   });
 }
