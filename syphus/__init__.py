@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from syphus.api import (
         CompletedRun,
         CompletedTranslation,
-        Verification,
+        control,
         convert,
         export,
         list_runs,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from syphus.declarations import Frame, Still, Train, Video
     from syphus.errors import SyphusError
+    from syphus.formats.mimicit.verify import Verification
     from syphus.io.csv_tables import read_csv
     from syphus.io.media import image_files, video_files
     from syphus.io.records import field, read_json, read_json_items, read_json_lists, read_jsonl, texts
@@ -54,6 +55,7 @@ __all__ = [
     "Verification",
     "Video",
     "__version__",
+    "control",
     "convert",
     "export",
     "field",
@@ -86,6 +88,7 @@ _NAMES = {
     "syphus.answers.parsing.pairs": ("Parsed",),
     "syphus.declarations": ("Frame", "Still", "Train", "Video"),
     "syphus.errors": ("SyphusError",),
+    "syphus.formats.mimicit.verify": ("Verification",),
     "syphus.io.csv_tables": ("read_csv",),
     "syphus.io.media": ("image_files", "video_files"),
     "syphus.io.records": ("field", "read_json", "read_json_items", "read_json_lists", "read_jsonl", "texts"),
@@ -96,7 +99,7 @@ _NAMES = {
     "syphus.api": (
         "CompletedRun",
         "CompletedTranslation",
-        "Verification",
+        "control",
         "convert",
         "export",
         "list_runs",

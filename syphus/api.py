@@ -23,12 +23,13 @@ from syphus.text import alternatives
 
 if TYPE_CHECKING:
     from syphus.formats.mimicit.data_yaml import Finding
-    from syphus.formats.mimicit.verify import VerifySummary
+    from syphus.formats.mimicit.verify import Verification
     from syphus.formats.report import RunResult, TranslationResult
     from syphus.images.convert import ConversionResult
     from syphus.pipeline.observer import Observer
     from syphus.plugins.contract import AbstractDataset
     from syphus.progress import PlainObserver
+    from syphus.runs.control import ControlState, ControlValues
     from syphus.runs.export import ExportArguments
     from syphus.runs.quote import Quote
     from syphus.runs.reader import PairRecord, RunReader, RunSummary
@@ -113,20 +114,6 @@ class CompletedTranslation:
         from syphus.formats.report import as_json
 
         return as_json(self.result.report)
-
-
-@dataclass(frozen=True)
-class Verification:
-    """The result of a check: problems by kind, and each finding, unless they went to `on_finding`."""
-
-    problems: Mapping[str, int]
-    findings: Sequence[Finding] = field(repr=False)
-    summary: VerifySummary = field(repr=False)
-
-    @property
-    def ok(self) -> bool:
-        """Whether there are no problems."""
-        return not self.problems
 
 
 @machine_faults()
@@ -309,6 +296,7 @@ def verify(
     """
     from syphus.formats.mimicit.discovery import find_groups
     from syphus.formats.mimicit.images import DecodeLevel
+    from syphus.formats.mimicit.verify import Verification
     from syphus.formats.mimicit.verify import verify as verify_groups
 
     if decode not in list(DecodeLevel):
@@ -348,6 +336,18 @@ def open_run(folder: StrPath) -> RunReader:
     from syphus.runs.reader import RunReader
 
     return RunReader(folder)
+
+
+@machine_faults()
+def control(folder: StrPath, *, stop: bool = False, who: str = "", **changes: Unpack[ControlValues]) -> ControlState:
+    """Change a run while it works, or stop it; without changes, return the settings in force and what was changed.
+
+    None lifts a limit; `who` is the person, by default the user. It waits up to ten seconds for the run's reply. Raises
+    `RunError` if no process works on it, `ConfigError` for what can't be set.
+    """
+    from syphus.runs.control import change_run, control_state
+
+    return change_run(Path(folder), changes, stop, who) if changes or stop else control_state(Path(folder))
 
 
 @machine_faults()

@@ -12,7 +12,7 @@ run_commands.py   the commands that look at a run or go on with it: status, rows
 streams.py        stdout and stderr, in any state
 summary.py        what people read about a run, a translation, a conversion and a preview
 usage.py          what is wrong with a command line, and the remedy
-viewer_commands.py  the command `view`
+viewer_commands.py  the commands that open a page on a run, or change it while it works: view, control
 """
 
 from syphus.cli.app import app, main, main_job

@@ -49,7 +49,7 @@ from syphus.cli.streams import (
     say,
     uses_colours,
 )
-from syphus.cli.viewer_commands import view
+from syphus.cli.viewer_commands import control, view
 from syphus.config.options import ColdStartOptions, Options, QuoteOptions
 from syphus.errors import (
     BudgetError,
@@ -319,6 +319,7 @@ for _command in (
     runs,
     resume,
     view,
+    control,
 ):
     app.command(cls=_Command)(_command)
 app.command("try", cls=_Command)(try_rows)

@@ -164,9 +164,10 @@ def status_lines(state: RunStatus, folder: Path) -> list[str]:
         usage_lines,
     )
     from syphus.formats.translation_report import TRANSLATE_STAGE
+    from syphus.runs.control import change_line
 
     report, working = state.report, state.working
-    session = report.sessions[-1] if report.sessions else None
+    last = report.sessions[-1] if report.sessions else None
     lines = summary(report) if report.stage != TRANSLATE_STAGE else []
     lines += _error_lines(report.of_rows, "requests")
     if report.translation is not None:
@@ -175,11 +176,12 @@ def status_lines(state: RunStatus, folder: Path) -> list[str]:
         lines += usage_lines(report.of_translation)
         lines += _error_lines(report.of_translation, "requests of the translation")
     lines += endpoint_lines(report)
+    lines += [change_line(change) for session in report.sessions for change in session.changes]
     if working:
         return [*lines, *_working_lines(state)]
-    if session is not None and session.stopped:
-        lines.append(f"The last session ended: {session.stopped}")
-    elif session is not None and session.ended is None:
+    if last is not None and last.stopped:
+        lines.append(f"The last session ended: {last.stopped}")
+    elif last is not None and last.ended is None:
         lines.append("The last session was killed.")
     if report.translation is not None and report.translation.behind:
         lines.append(behind_line(report.translation, folder))
@@ -212,7 +214,7 @@ def _error_lines(expense: Expense, what: str) -> list[str]:
 
 def _working_lines(state: RunStatus) -> list[str]:
     """Return which process works on a run, how fast it is, and what it may spend."""
-    now, kept = state.process, state.command
+    now = state.process
     if now is None or now.process is None:
         return ["A process is working on this run."]
     age = "none yet" if now.last_answer is None else f"{format_duration(max(0.0, now.last_answer))} ago"
@@ -221,11 +223,12 @@ def _working_lines(state: RunStatus) -> list[str]:
         f"Process {now.process.pid} on {printable(now.process.host)} is working on this run.",
         f"{now.rows_per_minute:,.0f} rows/min{left}; the last answer: {age}",
     ]
-    options = kept.options if kept else {}
-    if (dollars := options.get("max_cost")) is not None and state.cost is not None:
-        lines.append(f"{format_dollars(state.cost)} of {format_dollars(float(str(dollars)))} are spent.")
-    if (requests := options.get("max_requests")) is not None:
-        lines.append(f"{state.requests:,} of {int(str(requests)):,} requests are made.")
+    if (dollars := state.limit("max_cost")) is not None and state.cost is not None:
+        lines.append(f"{format_dollars(state.cost)} of {format_dollars(dollars)} are spent.")
+    if (requests := state.limit("max_requests")) is not None:
+        lines.append(f"{state.requests:,} of {requests:,.0f} requests are made.")
+    if state.controls is not None and state.controls.in_force.paused:
+        lines.append("It is paused: nothing is sent until `syphus control FOLDER --resume`.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The command `view`.
+"""The commands that open a page on a run, or change it while it works: `view` and `control`.
 
 This module is loaded for `--help`: what a command needs besides its declaration is imported in its function.
 """
@@ -6,9 +6,16 @@ This module is loaded for `--help`: what a command needs besides its declaration
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from syphus.cli.commands import RunFolder
+from syphus.cli.streams import print_as_json, print_lines
+from syphus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from syphus.ledger.control_desk import ControlValues
 
 
 def view(
@@ -38,3 +45,45 @@ def view(
     from syphus import api
 
     api.view(paths or ["output"], images or (), port=port, host=host, browser=not no_browser)
+
+
+def control(
+    folder: RunFolder,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Maximum concurrent requests.")] = None,
+    rpm: Annotated[str, typer.Option(metavar="N|none", help="Requests per minute at each endpoint.")] = "",
+    tpm: Annotated[str, typer.Option(metavar="N|none", help="Tokens per minute at each endpoint.")] = "",
+    max_cost: Annotated[str, typer.Option(metavar="X|none", help="Maximum cost of the run in dollars.")] = "",
+    max_requests: Annotated[str, typer.Option(metavar="N|none", help="Maximum requests of the run.")] = "",
+    pause: Annotated[bool, typer.Option("--pause", help="Send nothing more until --resume.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Send again after --pause.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the run as Ctrl-C does; twice stops it at once.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the settings and the changes as JSON.")] = False,
+) -> None:
+    """Change a run while it works: threads, limits, budget, pause, stop. Without options, show its settings."""
+    from syphus import api
+    from syphus.runs.control import control_lines, reply_lines
+
+    if pause and resume:
+        raise ConfigError("--pause and --resume: use one of them.")
+    limits = {"rpm": rpm, "tpm": tpm, "max_cost": max_cost, "max_requests": max_requests}
+    changes: ControlValues = {name: _limit(name, text) for name, text in limits.items() if text}  # type: ignore[assignment]  # by name
+    if threads is not None:
+        changes["threads"] = threads
+    if pause or resume:
+        changes["paused"] = pause
+    state = api.control(folder, stop=stop, **changes)
+    if json:
+        print_as_json(state.as_json())
+    else:
+        print_lines(*(reply_lines(state) if changes or stop else control_lines(state)))
+    raise typer.Exit(1 if state.is_waiting else 0)
+
+
+def _limit(name: str, text: str) -> float | None:
+    """Return a limit, None to lift it. Raises `ConfigError` for anything else."""
+    if text.strip().lower() == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"--{name.replace('_', '-')} {text}: must be a number, or none.") from None

@@ -21,6 +21,7 @@ from syphus.formats.translation_report import as_json as translation_as_json
 from syphus.io.durable import replace_file
 from syphus.ledger.relations import describe_relation
 from syphus.ledger.sessions import (
+    ControlChange,
     Session,
     all_settings,
     count_sessions,
@@ -286,7 +287,13 @@ def _session(session: Session) -> dict[str, object]:
         "syphus": session.version,
         "stopped": session.stopped,
         "seconds": round(session.seconds, 3),
+        **({"changes": [_change(each) for each in session.changes]} if session.changes else {}),
     }
+
+
+def _change(change: ControlChange) -> dict[str, object]:
+    """Return what somebody has changed while a session worked."""
+    return {**change._asdict(), "at": _time(change.at)}
 
 
 def _time(seconds: float) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import orjson
 
@@ -74,6 +74,17 @@ class ControlSettings:
     def as_json(self) -> dict[str, ControlValue]:
         """Return them by name."""
         return asdict(self)
+
+
+class ControlValues(TypedDict, total=False):
+    """Changes as they are written in Python; see `ControlSettings`."""
+
+    threads: int
+    rpm: float | None
+    tpm: float | None
+    max_cost: float | None
+    max_requests: int | None
+    paused: bool
 
 
 class ControlRequest(NamedTuple):

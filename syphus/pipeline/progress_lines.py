@@ -225,6 +225,8 @@ class ProgressFormatter:
         now = self._view.clock()
         states = self._view.admission.endpoint_states
         texts = [text for state in states if (text := self._state_of(state, now))]
+        if self._view.admission.is_paused:
+            texts.insert(0, "paused: nothing is sent (`syphus control FOLDER --resume`)")
         held = self._view.admission.waiting_until - now
         if held > _NOTABLE_WAIT and not texts and not self._view.stats.errors:
             texts.append(f"waiting until {self._clock_time(held)} for the limit{self._stated_limits()}")

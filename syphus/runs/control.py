@@ -14,9 +14,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syphus.errors import ConfigError, RunError
-from syphus.ledger.control_desk import STOP, ControlSettings, ControlValue, leave_request, new_request, process_name
+from syphus.ledger.control_desk import (
+    STOP,
+    ControlSettings,
+    ControlValue,
+    ControlValues,
+    leave_request,
+    new_request,
+    process_name,
+)
 from syphus.ledger.sessions import ControlChange, all_changes, changes_of_request, read_controls
 from syphus.ledger.store import LockHolder, is_working, lock_holder, open_for_reading
+
+__all__ = ["ControlState", "ControlValues", "change_line", "change_run", "control_lines", "control_state"]
 
 WAIT_SECONDS = 10.0  #: for the reply
 _LOOK_EVERY = 0.05  # seconds
@@ -75,7 +85,7 @@ def change_run(
     """
     state = control_state(folder)
     if not state.working:
-        raise RunError(f"No process is working on {folder}, so there is nothing to change: its next start takes options.")
+        raise RunError(f"No process is working on {folder}: there is nothing to change. Its next start takes options.")
     process = process_name(*state.process) if state.process else ""
     request = new_request(who or user_name(), process, changes, stop)
     file = leave_request(folder, request)
@@ -125,8 +135,13 @@ def control_lines(state: ControlState) -> list[str]:
         for name, value in state.in_force.as_json().items():
             was = "" if value == given[name] else f"  (its command: {_shown(name, given[name])})"
             lines.append(f"  {name.replace('_', '-'):<14}{_shown(name, value)}{was}")
-    lines += [f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(each.at))}  {each.who}: {each.describe()}" for each in state.changes]
-    return lines
+    return [*lines, *map(change_line, state.changes)]
+
+
+def change_line(change: ControlChange) -> str:
+    """Return who has changed what, and when, for people."""
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(change.at))
+    return f"{at}  {change.who}: {change.describe()}"
 
 
 def _process_line(state: ControlState) -> str:
@@ -144,9 +159,7 @@ def _shown(name: str, value: ControlValue) -> str:
 def reply_lines(state: ControlState) -> list[str]:
     """Return what became of the changes that were asked for, for people."""
     if state.is_waiting:
-        return [
-            "The run has not taken the change yet: it asks no model at the moment, or an earlier version began it. "
-            "It takes the change as soon as it asks again."
-        ]
+        why = "it asks no model at the moment, or an earlier version began it"
+        return [f"The run has not taken the change yet: {why}. It takes the change as soon as it asks again."]
     unchanged = [each for each in state.applied if each.before == each.after and each.name != STOP]
     return [f"{each.describe()}{', as before' if each in unchanged else ''}" for each in state.applied]

@@ -20,6 +20,7 @@ from syphus.io.text_files import missing
 from syphus.ledger.parts import chunk_id
 from syphus.ledger.results import answered_queries, describe_query, raw_answers
 from syphus.ledger.schema import PACE_SECONDS
+from syphus.ledger.sessions import SessionControls, read_controls
 from syphus.ledger.store import FILE, LockHolder, Store, is_working, lock_holder, open_for_reading
 from syphus.runs.generate import GenerateStage
 from syphus.runs.rows import RowFilter, RowRecord, check_ids, nearest_ids, read_rows
@@ -109,6 +110,14 @@ class RunStatus:
     report: Report = field(repr=False)
     process: WorkingProcess | None = None  #: that works on the run at the moment
     command: KeptCommand | None = None  #: the newest one, None if an earlier version made the run
+    controls: SessionControls | None = None  #: what people can change while it works; None of an earlier version
+
+    def limit(self, name: str) -> float | None:
+        """Return the budget in force while the run works, "max_cost" or "max_requests"; None if there is none."""
+        if self.controls is not None:
+            return getattr(self.controls.in_force, name)  # type: ignore[no-any-return]  # both are numbers or None
+        given = self.command.options.get(name) if self.command else None
+        return None if given is None else float(str(given))
 
     def as_json(self) -> dict[str, object]:
         """Return everything that `report.json` holds; while the run works, also the process and its rate."""
@@ -120,8 +129,8 @@ class RunStatus:
                 "rows_per_minute": round(self.process.rows_per_minute, 1),
                 "seconds_left": self.process.seconds_left,
                 "last_answer_seconds_ago": self.process.last_answer,
-                "max_cost": self.command.options.get("max_cost") if self.command else None,
-                "max_requests": self.command.options.get("max_requests") if self.command else None,
+                "max_cost": self.limit("max_cost"),
+                "max_requests": self.limit("max_requests"),
             }
         return told
 
@@ -154,7 +163,7 @@ class RunReader:
             report = _report(self._store)
             working = is_running(self.folder, report)
             process = working_now(self._store, self.folder, report, time.time()) if working else None
-            command = kept_command(self._store)
+            command, controls = kept_command(self._store), read_controls(self._store)
         return RunStatus(
             counts={state.value: count for state, count in report.counts.states.items()},
             pairs=report.counts.pairs,
@@ -165,6 +174,7 @@ class RunReader:
             report=report,
             process=process,
             command=command,
+            controls=controls,
         )
 
     @property

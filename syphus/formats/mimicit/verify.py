@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -48,6 +49,20 @@ class VerifySummary(NamedTuple):
     problems: Counter[str]
     decode: DecodeLevel = DecodeLevel.NONE
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of a check: problems by kind, and each finding, unless they were reported one by one."""
+
+    problems: Mapping[str, int]
+    findings: Sequence[Finding] = field(repr=False)
+    summary: VerifySummary = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no problems."""
+        return not self.problems
 
 
 def verify(
