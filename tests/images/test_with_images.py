@@ -122,9 +122,17 @@ def test_a_broken_store_is_said_in_one_line_and_nothing_is_sent(
 def test_an_id_leads_to_no_file_outside_of_the_folder(tmp_path: Path, endpoint: SimulatedServer) -> None:
     write_picture(tmp_path / "secret.jpg")
     write_picture(tmp_path / "images" / "a.jpg")
-    rows = [{"id": name, "images": [{"id": name}]} for name in ("a", "../secret", str(tmp_path / "secret"))]
+    names = (
+        "a",
+        "PI_IMG_a",
+        "../secret",
+        str(tmp_path / "secret"),
+        "PI_IMG_../secret",
+        f"PI_IMG_{tmp_path / 'secret'}",
+    )
+    rows = [{"id": name, "images": [{"id": name}]} for name in names]
     ran = ask(tmp_path, endpoint, rows, images=tmp_path / "images")
-    assert ran.states == {State.OK: 1, State.FAILED: 2}
+    assert ran.states == {State.OK: 2, State.FAILED: 4}
     assert ran.reasons == ["image: an id that leads outside the folder"]
 
 

@@ -132,13 +132,14 @@ class ImageLookup:
         """Find the file of an id: by its name, by what the plugin lists, or by what follows `XX_IMG_`."""
         if self._images is None:
             raise ImageError(name, "no image store given: --images names the store or folder")
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        own = _OWN_NAME.fullmatch(name)
+        if any(Path(each).is_absolute() or ".." in Path(each).parts for each in (name, own[1] if own else "")):
             raise ImageError(name, "an id that leads outside the folder")
         if path := self._file_named(name):
             return path
         files = self._listed_files
         listed = next(filter(None, map(files.find, normal_forms(name))), None) if files else None
-        if listed is None and (own := _OWN_NAME.fullmatch(name)):
+        if listed is None and own:
             return self._file_named(own[1])
         return listed
 
