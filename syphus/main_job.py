@@ -282,7 +282,8 @@ class _Job:
             self._store.commit()
 
     def _reopen_for_retry(self) -> None:
-        if State.TRUNCATED in self._options.retry and self._report().counts.states[State.TRUNCATED]:
+        states, reason = self._options.retry, self._options.retry_reason
+        if State.TRUNCATED in states and self._report().counts.states[State.TRUNCATED]:
             settings, config = last_settings(self._store, STAGE) or {}, self._prepared.config
             before, now = settings.get("max_tokens"), config.max_tokens
             same_effort = settings.get("reasoning_effort") == self._prepared.settings.get("reasoning_effort")
@@ -291,8 +292,8 @@ class _Job:
                     f"Answers may have up to {now} tokens again, so only those that went round in circles will end."
                 )
         invalidate_exports(self._store)
-        count = reopen(self._store, STAGE, self._options.retry)
-        self._observer.say(f"Rows to retry ({', '.join(self._options.retry)}): {count:,}.")
+        count = reopen(self._store, STAGE, states, reason)
+        self._observer.say(f"Rows to retry ({', '.join(filter(None, (*states, reason)))}): {count:,}.")
 
     def _generate(self, report: Report) -> SyphusError | None:
         """Run one session over the pending rows; return what stopped it. Raises `StorageError` if the disk failed."""

@@ -37,7 +37,7 @@ from syphus.cli.commands import (
     verify,
 )
 from syphus.cli.parameters import GROUPS, LogFile, Quiet, Verbose, arguments, with_observer, with_options
-from syphus.cli.run_commands import resume, rows, runs, status, try_rows
+from syphus.cli.run_commands import failures, resume, rows, runs, status, try_rows
 from syphus.cli.streams import (
     flush_streams,
     given_command,
@@ -316,6 +316,7 @@ for _command in (
     stats,
     status,
     rows,
+    failures,
     runs,
     resume,
     view,

@@ -24,6 +24,7 @@ from syphus.cli.streams import (
     print_as_json,
     print_lines,
     print_text,
+    program,
     say,
     uses_colours,
     write_out,
@@ -135,6 +136,25 @@ def rows(
     with api.open_run(folder) as run:
         found = run.rows(state, reason=reason, query=query or (), language=language)
         RowOutput(messages, count).show(found, "csv" if csv else "json" if json else "text")
+
+
+def failures(
+    folder: RunFolder,
+    examples: Annotated[int, typer.Option("-n", "--examples", metavar="N", help="Ids of each cause to print.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="Print the causes as JSON.")] = False,
+) -> None:
+    """Show what went wrong in a run, by cause: rows, money, examples, and what would help."""
+    from syphus import api
+    from syphus.runs.failures import failure_lines
+
+    if examples < 0:
+        raise ConfigError(f"-n {examples}: must be at least 0.")
+    with api.open_run(folder) as run:
+        found = run.failures(examples)
+    if json:
+        print_as_json(found.as_json())
+    else:
+        print_lines(*failure_lines(found, shlex.quote(str(folder)), program()))
 
 
 def runs(

@@ -75,6 +75,8 @@ class Options:
     accept_changes: bool = option(False, "Continue even if settings or finished rows have changed.")
     retry: tuple[State, ...] = option((), "Retry queries in these states: failed,invalid,refused,truncated, or all.")
 
+    retry_reason: str = option("", "With --retry, only queries whose reason contains this.", metavar="TEXT")
+
     offline: bool = option(False, "Use the simulated endpoint: made-up answers, free of charge.")
     config: Path | None = option(None, "YAML file with endpoint, sampling, limits and prices.")
     model: str | None = option(None, "Model, or deployment on Azure.")
@@ -153,6 +155,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.cold_start not in COLD_STARTS:
             raise ConfigError(f"--cold-start {self.cold_start}: must be {alternatives(COLD_STARTS)}.")
+        if self.retry_reason and not self.retry:
+            raise ConfigError("--retry-reason needs --retry STATES.")
         _check_ranges(self)
         self._check_judge()
 
@@ -312,6 +316,7 @@ class EndpointValues(TypedDict, total=False):
     check_input: bool
     accept_changes: bool
     retry: str | Sequence[str]
+    retry_reason: str
     offline: bool
     config: str | Path | None
     model: str | None

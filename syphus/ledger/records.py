@@ -329,18 +329,23 @@ def pending_numbers(store: Store, stage: str, most: int) -> frozenset[int]:
     return frozenset(n for (n,) in store.read(f"{select} LIMIT ?", stage, most))
 
 
-def reopen(store: Store, stage: str, states: Sequence[State]) -> int:
-    """Make queries in these states pending again, each for a new answer; commit, and return their number."""
+def reopen(store: Store, stage: str, states: Sequence[State], reason: str = "") -> int:
+    """Make queries in these states pending again, each for a new answer; commit, and return their number.
+
+    Only those whose reason contains `reason`, whatever its case.
+    """
     marks = ", ".join("?" * len(states))
+    which = f"stage = ? AND state IN ({marks}) AND position IS NOT NULL AND instr(lower(reason), lower(?))"
+    values = (stage, *states, reason) if reason else (stage, *states)
+    which = which if reason else which.rpartition(" AND ")[0]
     store.execute(
-        "INSERT OR REPLACE INTO earlier SELECT n, answer, reason FROM query "
-        f"WHERE stage = ? AND state IN ({marks}) AND position IS NOT NULL AND answer IS NOT NULL",
-        *(stage, *states),
+        f"INSERT OR REPLACE INTO earlier SELECT n, answer, reason FROM query WHERE {which} AND answer IS NOT NULL",
+        *values,
     )
     count = store.execute(
         f"UPDATE query SET state = 'pending', opened = used, attempts = 0, reason = '', pairs = 0, seq = NULL "
-        f"WHERE stage = ? AND state IN ({marks}) AND position IS NOT NULL",
-        *(stage, *states),
+        f"WHERE {which}",
+        *values,
     ).rowcount
     store.commit()
     return count

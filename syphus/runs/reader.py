@@ -22,6 +22,7 @@ from syphus.ledger.results import answered_queries, describe_query, raw_answers
 from syphus.ledger.schema import PACE_SECONDS
 from syphus.ledger.sessions import SessionControls, read_controls
 from syphus.ledger.store import FILE, LockHolder, Store, is_working, lock_holder, open_for_reading
+from syphus.runs.failures import Failures, read_failures
 from syphus.runs.generate import GenerateStage
 from syphus.runs.rows import RowFilter, RowRecord, check_ids, nearest_ids, read_rows
 from syphus.runs.run_settings import KeptCommand, kept_command, stored_prices
@@ -199,6 +200,10 @@ class RunReader:
         wanted = RowFilter(states=parse_states(state), reason=reason, ids=_listed(query), language=language)
         check_ids(self._store, wanted)
         return read_rows(self._store, wanted, stored_prices(self._store))
+
+    def failures(self, examples: int = 3) -> Failures:
+        """Return what went wrong, by cause, with so many ids of each as examples."""
+        return read_failures(self._store, stored_prices(self._store), examples)
 
     def pairs(self) -> Iterator[PairRecord]:
         """Iterate over the accepted pairs, in the order of the input."""
