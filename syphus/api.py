@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from syphus.plugins.contract import AbstractDataset
     from syphus.progress import PlainObserver
     from syphus.runs.control import ControlState, ControlValues
-    from syphus.runs.export import ExportArguments
+    from syphus.runs.export_options import ExportArguments
     from syphus.runs.quote import Quote
     from syphus.runs.reader import PairRecord, RunReader, RunSummary
     from syphus.runs.rows import TriedRows
@@ -316,7 +316,8 @@ def export(
     **options: Unpack[ExportArguments],
 ) -> tuple[Path, ...]:
     """Write the pairs of a run in formats that `syphus export --help` lists; return the files. Raises `UsageError`."""
-    from syphus.runs.export import export_run, make_export_options
+    from syphus.runs.export import export_run
+    from syphus.runs.export_options import make_export_options
 
     languages = options.get("languages", "")
     languages = languages if isinstance(languages, str) else ",".join(languages)

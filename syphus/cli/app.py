@@ -19,7 +19,6 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from syphus.cli.commands import (
-    PluginFolders,
     RunFolder,
     cold_start,
     compare,
@@ -36,7 +35,7 @@ from syphus.cli.commands import (
     translate_as_dataset,
     verify,
 )
-from syphus.cli.parameters import GROUPS, LogFile, Quiet, Verbose, arguments, with_observer, with_options
+from syphus.cli.parameters import GROUPS, LogFile, PluginFolders, Quiet, Verbose, arguments, with_observer, with_options
 from syphus.cli.run_commands import failures, resume, rows, runs, status, try_rows
 from syphus.cli.streams import (
     flush_streams,

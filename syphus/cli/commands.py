@@ -13,20 +13,27 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from syphus.cli.parameters import JUDGE_OPTIONS, arguments, with_fields, with_observer, with_options
+from syphus.cli.parameters import (
+    JUDGE_OPTIONS,
+    CorpusPaths,
+    ExportFormats,
+    ImagePaths,
+    PluginFolders,
+    ReviewedChoice,
+    arguments,
+    with_fields,
+    with_observer,
+    with_options,
+)
 from syphus.cli.streams import given_command, print_as_json, print_lines, program, say
 from syphus.config.options import ColdStartOptions, Options, QuoteOptions
 from syphus.errors import ConfigError
-from syphus.formats import FORMAT_NAMES
 from syphus.images.convert_options import ConvertOptions
 from syphus.text import SIMULATED_NOTICE, align_columns, pluralize
 
 if TYPE_CHECKING:
     from syphus.progress import PlainObserver
 
-CorpusPaths = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, or data yamls.")
-]
 FindingsFile = Annotated[
     Path, typer.Option("--list-in", metavar="FILE", help="File for all findings, if there are more than are printed.")
 ]
@@ -40,14 +47,6 @@ _ROW_OPTIONS = frozenset({
 _TRANSLATION_NAMES = ("Translation.translate", "translate.Translation")  # of the first Syphus
 
 RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
-PluginFolders = Annotated[
-    list[Path] | None,
-    typer.Option("--datasets-dir", metavar="FOLDER", help="Search this folder for plugins, too; can be repeated."),
-]
-ImagePaths = Annotated[
-    list[Path] | None,
-    typer.Option(metavar="PATH", help="Image store, or folder of image files by id, to export; can be repeated."),
-]
 
 
 def new(
@@ -315,10 +314,7 @@ def _translate(path: Path, output: Path | None, options: Options, observer: Plai
 def export(
     folder: RunFolder,
     observer: PlainObserver,
-    formats: Annotated[
-        str,
-        typer.Option("--format", metavar="NAME,...", help=f"One or several: {', '.join(FORMAT_NAMES)}."),
-    ],
+    formats: ExportFormats,
     output: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Target; each format gets a folder in it (default: FOLDER/export)."),
@@ -342,6 +338,7 @@ def export(
     no_image_names: Annotated[
         bool, typer.Option("--no-image-names", help="Leave [image: id] out of texts without images.")
     ] = False,
+    reviewed: ReviewedChoice = "",
     datasets_dir: PluginFolders = None,
 ) -> None:
     """Write the pairs of a run in other formats, with or without their images, each with a dataset card."""
@@ -358,6 +355,7 @@ def export(
         system=system,
         no_image_names=no_image_names,
         languages=languages,
+        reviewed=reviewed,
     )
     observer.record(map(str, written))
     print_lines(*map(str, written))
@@ -375,6 +373,7 @@ def push(
         typer.Option("--format", metavar="NAME", help="Format to export a run in (default: parquet, with images trl)."),
     ] = "",
     images: ImagePaths = None,
+    reviewed: ReviewedChoice = "",
     private: Annotated[bool, typer.Option("--private", help="Require or create a private repository.")] = False,
     revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Existing branch (default: main).")] = None,
     allow_simulated: Annotated[
@@ -387,7 +386,7 @@ def push(
     from syphus.runs.push import push as send
 
     target = PushTarget(repo, private, revision)
-    choice = ExportChoice(form, tuple(images or ()), tuple(datasets_dir or ()))
+    choice = ExportChoice(form, tuple(images or ()), tuple(datasets_dir or ()), reviewed)
     done = send(folder, choice, target, allow_simulated, observer.is_live)
     size = f" ({done.size / 1e6:,.1f} MB)" if done.sent else ""
     line = f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.unchanged:,} unchanged"

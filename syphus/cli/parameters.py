@@ -14,8 +14,28 @@ import typer
 from syphus.config.options import ColdStartOptions, Options, QuoteOptions, make_options
 from syphus.declarations import Relation
 from syphus.errors import SyphusError, machine_faults
+from syphus.formats import FORMAT_NAMES
 from syphus.images.convert_options import ConvertOptions
 from syphus.types import State
+
+# Options that several commands have, or long ones
+CorpusPaths = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="Folders with MIMIC-IT files, instruction files, or data yamls.")
+]
+PluginFolders = Annotated[
+    list[Path] | None,
+    typer.Option("--datasets-dir", metavar="FOLDER", help="Search this folder for plugins, too; can be repeated."),
+]
+ImagePaths = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="PATH", help="Image store, or folder of image files by id, to export; can be repeated."),
+]
+ReviewedChoice = Annotated[
+    str, typer.Option(metavar="WHICH", help="By reviews, with their edits: accepted, not-rejected or edited.")
+]
+ExportFormats = Annotated[
+    str, typer.Option("--format", metavar="NAME,...", help=f"One or several: {', '.join(FORMAT_NAMES)}.")
+]
 
 _METAVARS: dict[object, str] = {
     str: "TEXT", str | None: "TEXT", int: "N", int | None: "N", float: "X", float | None: "X", Path: "PATH",

@@ -13,6 +13,7 @@ parquet.py             the Parquet formats: one row per pair, and TRL's conversa
 registry.py            how each format of `export` is written
 related_pairs.py       reads the pairs of a run with their context, and its train file, as the ledger says that they w
 report.py              `report.json`: what a run did and what it cost
+reviewed_pairs.py      reduces an export to what reviewers let through
 run_files.py           `pairs.jsonl`, which grows during a run, and `invalid.json`
 source.py              what a format gets: pairs, images, train file; texts without media tokens; splits
 train.py               the keys of `XX_train.json`, by a rule or from the user's own file

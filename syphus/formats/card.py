@@ -17,8 +17,10 @@ import yaml
 from syphus.errors import InputError
 from syphus.formats.registry import Format
 from syphus.formats.report import Report
+from syphus.formats.reviewed_pairs import Reviewed
 from syphus.io.durable import replace_file
 from syphus.io.text_files import read_text
+from syphus.ledger.reviewed import ReviewCounts
 from syphus.model_names import is_simulated, public_name
 from syphus.plugins.contract import AbstractDataset, plugin_name
 from syphus.text import format_dollars, pluralize
@@ -30,6 +32,7 @@ PAIRS_KEY = "pairs"  #: our own key: the number of pairs
 IMAGES_KEY = (
     "images"  #: our own key, if there are images: whether they are "files" or "bytes" in the files of the pairs
 )
+REVIEWS_KEY = "reviews"  #: our own key, if people have reviewed the run: their decisions by kind
 
 ENGLISH = "en"
 _MAX_BYTES = 1 << 20  # of a card to read
@@ -67,6 +70,8 @@ class CardContents(NamedTuple):
     pairs: int
     has_images: bool = False
     translations: Mapping[str, LanguageFiles] = {}  #: by the code of the language; the files above are English
+    reviews: ReviewCounts | None = None  #: what people decided about the pairs of the run
+    reviewed: Reviewed | None = None  #: which of them are here
 
     @property
     def languages(self) -> dict[str, LanguageFiles]:
@@ -121,6 +126,9 @@ def _front_matter(
         matter["dataset_info"] = list(sizes) if contents.translations else sizes[0]
     else:
         matter["viewer"] = False
+    if contents.reviews:
+        chosen = {"exported": contents.reviewed.value} if contents.reviewed else {}
+        matter[REVIEWS_KEY] = {**contents.reviews.as_json(), **chosen}
     return {**matter, PAIRS_KEY: pairs, **({IMAGES_KEY: contents.form.images} if contents.has_images else {})}
 
 
@@ -191,6 +199,8 @@ def _facts(report: Report, contents: CardContents) -> str:
         **({"Splits": ", ".join(contents.files)} if len(contents.files) > 1 else {}),
         "Queries": ", ".join([f"{counts.states[State.OK]:,} ok", *others]),
         "Models": ", ".join(models) or "none: the source already has the pairs",
+        **({"Reviews": contents.reviews.line()} if contents.reviews else {}),
+        **({"Chosen": _CHOSEN[contents.reviewed]} if contents.reviewed else {}),
         "Prompt": f"`{newest.get('prompt', '')}`",
         "Tokens": f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out",
         "Cost": "unknown" if report.cost is None else format_dollars(report.cost),
@@ -198,6 +208,13 @@ def _facts(report: Report, contents: CardContents) -> str:
         "Made with": ", ".join(sorted({f"Syphus {session.version}" for session in report.sessions})),
     }
     return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+
+
+_CHOSEN = {
+    Reviewed.ACCEPTED: "only pairs that reviewers accepted, with their edits",
+    Reviewed.NOT_REJECTED: "all pairs but those that reviewers rejected, with their edits",
+    Reviewed.EDITED: "only pairs that reviewers edited",
+}
 
 
 def _translated_files(contents: CardContents) -> str:

@@ -75,7 +75,8 @@ def write_axolotl(folder: Path, source: ExportSource) -> tuple[str, ...]:
                 for number, (question, answer) in enumerate(turns(pairs)):
                     messages.append(_in_parts("user", [] if number else media, question))
                     messages.append(_in_parts("assistant", [], answer))
-                file.write(orjson.dumps({"messages": messages}, option=orjson.OPT_APPEND_NEWLINE))
+                line = {"messages": messages, **source.edited(result, pairs)}
+                file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
     return (name,)
 
 

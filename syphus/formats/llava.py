@@ -88,7 +88,8 @@ def llava_rows(source: ExportSource) -> Iterator[dict[str, object]]:
     for result in check_unique(source.results()):
         media, marks = _media(source, result.image_ids, max_images)
         for pairs in conversations(result.pairs):
-            yield {"id": pairs[0].id, **media, **system, "conversations": conversation_turns(pairs, marks)}
+            spoken = conversation_turns(pairs, marks)
+            yield {"id": pairs[0].id, **media, **system, "conversations": spoken, **source.edited(result, pairs)}
 
 
 def _media(source: ExportSource, image_ids: Sequence[str], max_images: int) -> tuple[Mapping[str, object], str]:
@@ -145,8 +146,15 @@ def write_alpaca(folder: Path, source: ExportSource) -> tuple[str, ...]:
             images = {"images": list(map(source.images.path, result.image_ids))} if source.images else {}
             marks = "\n".join([IMAGE_MARK] * len(result.image_ids))
             shown = marks if source.images else source.placeholders(result.image_ids)
-            for question, answer in turns(result.pairs):
-                line = {"instruction": question, "input": shown, "output": answer, **images, **system}
+            for pair, (question, answer) in zip(result.pairs, turns(result.pairs), strict=True):
+                line: dict[str, object] = {
+                    "instruction": question,
+                    "input": shown,
+                    "output": answer,
+                    **images,
+                    **system,
+                }
+                line |= source.edited(result, [pair])
                 file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
     columns = {"prompt": "instruction", "query": "input", "response": "output"}
     columns |= {"images": "images"} if source.images else {}
@@ -172,7 +180,7 @@ def write_webdataset(folder: Path, source: ExportSource) -> tuple[str, ...]:
             for pairs in conversations(result.pairs):
                 shown = {"image": members} if members else {}
                 spoken = conversation_turns(pairs, f"{IMAGE_MARK}\n" * len(images))
-                row = {"id": pairs[0].id, **shown, **system, "conversations": spoken}
+                row = {"id": pairs[0].id, **shown, **system, "conversations": spoken, **source.edited(result, pairs)}
                 key = names.find(pairs[0].id) or names.add(pairs[0].id, "", pairs[0].id.replace(".", ":"))
                 shards.add(key, orjson.dumps(row), list(zip(members, images, strict=True)))
     finally:

@@ -4,6 +4,7 @@
     image_ids, rel_ins_ids    list<string>
     query_id, model           string; the model as the server names it, "" if the pair comes from the source itself
     simulated                 bool; whether the simulated endpoint made the answer up
+    edited                    with `--reviewed` only: bool; whether a reviewer wrote the texts
     images                    with image files only: list<Image>, embedded
 
 The column of the query's id was called `query` before; trainers such as ms-swift take a column of that name for the
@@ -14,6 +15,7 @@ and TRL trains on it; a translation is in `data/de/`:
 
     id, query_id    string; the id of the first pair
     messages        list<role, content>; the text alone
+    edited          with `--reviewed` only: bool; whether a reviewer wrote any of the texts
     images          list<Image>, embedded, in the order in which to show them before the first question
 
 Source: "Dataset formats" in TRL's documentation, and `prepare_multimodal_messages` in its `data_utils.py`, which puts
@@ -38,7 +40,7 @@ from syphus.ledger.results import QueryResult, conversations
 from syphus.model_names import is_simulated
 
 _COLUMNS = ("id", "instruction", "answer", "image_ids", "rel_ins_ids", "query_id", "model", "simulated")
-_IMAGES = "images"
+_IMAGES, _EDITED = "images", "edited"
 _GROUP_BYTES, _GROUP_ROWS = 2_000_000, 1_000  # of images and rows in a group: the Hub's viewer reads whole groups
 _FILE_BYTES = 500_000_000  # of a file; `datasets` writes files of this size
 
@@ -51,7 +53,7 @@ def write_parquet(folder: Path, source: ExportSource) -> tuple[str, ...]:
     pyarrow = require_pyarrow("Parquet")
     text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
     types = (text, text, text, texts, texts, text, text, pyarrow.bool_())
-    columns = dict(zip(_COLUMNS, types, strict=True))
+    columns = dict(zip(_COLUMNS, types, strict=True)) | ({_EDITED: pyarrow.bool_()} if source.reviewed else {})
     name = source.file_name("", ".parquet")
     if not source.images:
         write_rows(folder / name, columns, _pair_rows(source))
@@ -69,6 +71,7 @@ def write_trl(folder: Path, source: ExportSource) -> tuple[str, ...]:
     text = pyarrow.string()
     messages = pyarrow.list_(pyarrow.struct([("role", text), ("content", text)]))
     columns = {"id": text, "query_id": text, "messages": messages}
+    columns |= {_EDITED: pyarrow.bool_()} if source.reviewed else {}
     data = PurePosixPath("data", source.language)
     with storage_faults(folder):
         (folder / data).mkdir(parents=True, exist_ok=True)
@@ -77,22 +80,23 @@ def write_trl(folder: Path, source: ExportSource) -> tuple[str, ...]:
 
 def _pair_rows(source: ExportSource) -> Iterator[tuple[object, ...]]:
     for result in check_unique(source.results()):
-        yield from _rows_of(result)
+        yield from _rows_of(source, result)
 
 
-def _rows_of(result: QueryResult) -> Iterator[tuple[object, ...]]:
+def _rows_of(source: ExportSource, result: QueryResult) -> Iterator[tuple[object, ...]]:
     models = result.translators or [result.model] * len(result.pairs)
     for pair, context, model in zip(result.pairs, result.contexts(), models, strict=True):
         yield (
             *(pair.id, pair.instruction, pair.answer, result.image_ids, context),
             *(result.query, model, is_simulated(model)),
+            *source.edited(result, [pair]).values(),
         )
 
 
 def _pairs_with_images(source: ExportSource) -> Iterator[tuple[tuple[object, ...], list[dict[str, object]]]]:
     for result in check_unique(source.results()):
         images = _images(source, result)
-        for row in _rows_of(result):
+        for row in _rows_of(source, result):
             yield row, images
 
 
@@ -105,7 +109,13 @@ def _conversation_rows(source: ExportSource) -> Iterator[dict[str, object]]:
             for question, answer in turns(pairs):
                 messages.append({"role": "user", "content": question})
                 messages.append({"role": "assistant", "content": answer})
-            yield {"id": pairs[0].id, "query_id": result.query, "messages": messages, _IMAGES: images}
+            row: dict[str, object] = {
+                "id": pairs[0].id,
+                "query_id": result.query,
+                "messages": messages,
+                _IMAGES: images,
+            }
+            yield row | source.edited(result, pairs)
 
 
 def _images(source: ExportSource, result: QueryResult) -> list[dict[str, object]]:

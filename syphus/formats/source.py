@@ -49,6 +49,14 @@ class ExportSource(NamedTuple):
     system: str = ""  #: the system turn of each conversation
     names_images: bool = True  #: whether forms of text alone name the images
     language: str = ""  #: the code of a translation; "" for English
+    reviewed: bool = False  #: whether each pair says if a reviewer wrote its text, where the format has a place for it
+
+    def edited(self, result: QueryResult, pairs: Sequence[StoredPair] | None = None) -> dict[str, bool]:
+        """Return the field that says whether a reviewer wrote any of these pairs of a query; {} if none is wanted."""
+        if not self.reviewed:
+            return {}
+        marks = result.edit_marks()
+        return {"edited": any(marks[pair.id] for pair in pairs or result.pairs)}
 
     def file_name(self, kind: str, suffix: str) -> str:
         """Return the name of a file of the kind `llava`: `SD_llava.json`, `SD_llava_de.json`, `SD_llava_de_train.json`.

@@ -24,6 +24,13 @@ class QueryResult(NamedTuple):
     model: str  #: the server's name for it, or "" if no model was asked
     nearest: Sequence[Sequence[str]] | None = None  #: for each pair the ids of its context; None: by `related`
     translators: Sequence[str] | None = None  #: for each translated pair the model that translated it
+    edited: Sequence[bool] | None = None  #: for each pair whether a reviewer wrote its text; None: nobody has
+
+    def edit_marks(self) -> dict[str, bool]:
+        """Return for each pair, by id, whether a reviewer wrote its text."""
+        return {
+            pair.id: edited for pair, edited in zip(self.pairs, self.edited or [False] * len(self.pairs), strict=True)
+        }
 
     def contexts(self) -> list[list[str]]:
         """Return the `rel_ins_ids` of each pair, in the order of the context."""

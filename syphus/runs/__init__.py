@@ -4,6 +4,7 @@ clean.py          judge all stored answers again
 control.py        change a run while it works, from another process
 describe.py       the command `describe`: task descriptions from a sample of pairs
 export.py         write the pairs in other formats
+export_options.py what goes into an export
 failures.py       what went wrong, by cause, with its cost and what would help
 generate.py       the main stage: from queries to pairs
 inputs.py         bring the input into the ledger

@@ -10,10 +10,9 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 from syphus.declarations import Frame, Still, Video
 from syphus.errors import ConfigError, ImageError, RunError
@@ -32,72 +31,29 @@ from syphus.formats.mimicit.writer import dataset_meta, file_names
 from syphus.formats.registry import FORMATS, TRAINERS, Format
 from syphus.formats.related_pairs import pairs_with_context, read_train_file
 from syphus.formats.report import Report, make_report
-from syphus.formats.source import DataSplit, ExportSource, SplitPlan, Translations, parse_splits
+from syphus.formats.reviewed_pairs import Reviewed, ReviewedExport
+from syphus.formats.source import ExportSource, SplitPlan, Translations
 from syphus.formats.train import OwnTrainFile, TrainFile, TranslatedTrainFile
 from syphus.images.convert_options import require_decoders
 from syphus.io.durable import replace_folder, storage_faults
 from syphus.io.parquet import require_pyarrow
 from syphus.ledger.relations import stored_choice
 from syphus.ledger.results import QueryResult, max_images_per_query
+from syphus.ledger.reviewed import ReviewCounts, count_reviews, reviews_now
+from syphus.ledger.reviews import ReviewLog, ReviewState
 from syphus.ledger.store import Store, open_for_reading
 from syphus.model_names import is_simulated, public_name
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.discovery import find_plugin
 from syphus.plugins.hook_results import image_sources
 from syphus.plugins.legacy import short_name_of_run
+from syphus.runs.export_options import ExportOptions
 from syphus.runs.generate import GenerateStage
 from syphus.runs.inputs import evenly_spaced
 from syphus.runs.run_settings import stored_prices
 from syphus.text import did_you_mean, pluralize, short_path
 
 EXPORT_FOLDER = "export"  #: in the run's folder, if no output folder is given
-
-
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """What goes into an export. `images` are stores or folders of image files, `videos` a folder of the sources."""
-
-    images: tuple[Path, ...] = ()
-    videos: Path | None = None
-    allow_missing_images: bool = False
-    max_images: int | None = None  #: evenly spaced ones of each query
-    splits: tuple[DataSplit, ...] = ()
-    system: str = ""
-    names_images: bool = True  #: in forms of text alone
-    translations: Callable[[Store], Translations] | None = None  #: opens the translations to export, too
-    on_note: Callable[[str], None] | None = None  #: gets what the user should know, one line at a time
-
-
-class ExportArguments(TypedDict, total=False):
-    """The options of `export`, named as on the command line."""
-
-    images: str | Path | Sequence[str | Path]
-    videos: str | Path | None
-    allow_missing_images: bool
-    max_images: int | None
-    split: str
-    system: str
-    no_image_names: bool
-    languages: str | Sequence[str]
-    on_note: Callable[[str], None] | None
-
-
-def make_export_options(
-    arguments: ExportArguments, translations: Callable[[Store], Translations] | None = None
-) -> ExportOptions:
-    """Return the options; `translations` opens those of `languages`. Raises `ConfigError` for a bad `split`."""
-    videos, images = arguments.get("videos"), arguments.get("images", ())
-    return ExportOptions(
-        images=tuple(map(Path, [images] if isinstance(images, str | Path) else images)),
-        videos=None if videos is None else Path(videos),
-        allow_missing_images=arguments.get("allow_missing_images", False),
-        max_images=arguments.get("max_images"),
-        splits=parse_splits(arguments.get("split", "")),
-        system=arguments.get("system", ""),
-        names_images=not arguments.get("no_image_names", False),
-        translations=translations,
-        on_note=arguments.get("on_note"),
-    )
 
 
 def export_run(
@@ -177,6 +133,8 @@ class _Export:
         self._plan: SplitPlan | None = None
         self._translations: Translations | None = None
         self._notes: list[str] = []
+        self._reviewed: ReviewedExport | None = None
+        self._review_counts: ReviewCounts | None = None
 
     def prepare(self, formats: Sequence[Format], output: Path) -> None:
         """Look for images and translations, and assign queries to splits. Raises `RunError` if any are missing."""
@@ -187,6 +145,7 @@ class _Export:
             for code, count in self._translations.missing().items():
                 pairs = pluralize(count, "pair is", "pairs are") + " not translated, and left out"
                 self._notes.append(f"{code}: {pairs}")
+        self._read_reviews()
         named = self._max_images()
         if options.images or options.videos:
             if not named:
@@ -230,7 +189,11 @@ class _Export:
                 if not parts.pairs:
                     self._notes.append(f"{name}: the split {split} is empty" if split else f"{name}: no pairs are left")
             translated = {code: each for code, each in written.items() if code}
-            contents = CardContents(name, form, written[""].files, written[""].pairs, images is not None, translated)
+            contents = CardContents(
+                *(name, form, written[""].files, written[""].pairs, images is not None, translated),
+                self._review_counts,
+                self._options.reviewed,
+            )
             write_card(folder, self._plugin, self._report, contents)
             if images and hasattr(os, "sync"):
                 os.sync()  # one for all images
@@ -269,7 +232,27 @@ class _Export:
             self._options.system,
             self._options.names_images,
             part.language,
+            bool(self._reviewed),
         )
+
+    def _read_reviews(self) -> None:
+        """Read what people decided, and which pairs it lets through. Raises `RunError` if it is none."""
+        log, choice = ReviewLog(self._store.folder), self._options.reviewed
+        decisions = log.refresh()
+        self._notes += log.notes
+        if decisions:
+            self._review_counts = count_reviews(reviews_now(self._store, GenerateStage.name, log), log)
+            rejected = self._review_counts.states.get(ReviewState.REJECTED, 0)
+            if rejected and choice is None:
+                pairs = pluralize(rejected, "pair that reviewers rejected is", "pairs that reviewers rejected are")
+                self._notes.append(f"{pairs} in the export; to leave them out, add --reviewed {Reviewed.NOT_REJECTED}")
+        if choice is None:
+            return
+        self._reviewed = ReviewedExport(self._all_results, log, choice, self._translations)
+        self._notes += self._reviewed.notes()
+        if not self._reviewed.kept:
+            folder = short_path(self._store.folder)
+            raise RunError(f"{folder} has no pairs that are {choice}: review some first, with syphus view {folder}")
 
     def _meta(self, language: str) -> dict[str, object]:
         meta = dataset_meta(self._report)
@@ -303,7 +286,10 @@ class _Export:
             queries += 1
             if part.language and position in part.left_out:
                 continue
-            kept = result._replace(image_ids=self._thin(result.image_ids))
+            reviewed = self._reviewed.take(result) if self._reviewed else result
+            if reviewed is None:
+                continue
+            kept = reviewed._replace(image_ids=self._thin(result.image_ids))
             if self._plan and kept.nearest is not None:
                 kept = kept._replace(nearest=[self._within(part.split, ids) for ids in kept.nearest])
             translated = self._translated(part, kept)
@@ -326,7 +312,7 @@ class _Export:
             return result
         if part.train:
             part.train.take(result)
-        return self._translations.translate(part.language, result)
+        return (self._reviewed or self._translations).translate(part.language, result)
 
     def _within(self, split: str, pair_ids: Iterable[str]) -> list[str]:
         assert self._plan is not None
@@ -337,8 +323,12 @@ class _Export:
         if self._plan and isinstance(train, OwnTrainFile):
             entries = ((key, self._within(part.split, context)) for key, context in train.own_entries)
             train = OwnTrainFile([(key, context) for key, context in entries if self._within(part.split, [key])])
+        if self._reviewed and isinstance(train, OwnTrainFile):
+            has = self._reviewed.has
+            train = OwnTrainFile([(key, list(filter(has, ids))) for key, ids in train.own_entries if has(key)])
         if self._translations and part.language:
-            part.train = TranslatedTrainFile(train, partial(self._translations.has, part.language))
+            has_translation = self._reviewed.has_translation if self._reviewed else self._translations.has
+            part.train = TranslatedTrainFile(train, partial(has_translation, part.language))
             return part.train
         return train
 
@@ -351,6 +341,8 @@ class _Export:
                 plan.add(result.query, result.image_ids)
                 if own_train or result.nearest is not None:
                     plan.note_pairs(position, [pair.id for pair in result.pairs])
+            if self._reviewed and self._reviewed.take(result) is None:
+                continue
             image_ids = self._thin(result.image_ids)
             if self._options.images and not (videos and videos.find(image_ids)):
                 wanted.add(image_ids)

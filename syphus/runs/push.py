@@ -22,7 +22,8 @@ from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import ConfigError, ProviderError, RunError, SyphusError
 from syphus.formats.card import CARD_FILE, PAIRS_KEY, SIMULATED_TAG, read_front_matter
 from syphus.ledger.store import FILE as LEDGER
-from syphus.runs.export import EXPORT_FOLDER, ExportOptions, export_run
+from syphus.runs.export import EXPORT_FOLDER, export_run
+from syphus.runs.export_options import make_export_options
 from syphus.text import install_hint
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class ExportChoice(NamedTuple):
     format: str = ""
     images: tuple[Path, ...] = ()
     datasets_dir: tuple[Path, ...] = ()
+    reviewed: str = ""
 
     @property
     def format_name(self) -> str:
@@ -76,11 +78,11 @@ def push(folder: Path, choice: ExportChoice, target: PushTarget, allow_simulated
     """
     require_hub()
     if (folder / LEDGER).is_file():
-        options = ExportOptions(images=choice.images)
+        options = make_export_options({"images": choice.images, "reviewed": choice.reviewed})
         export_run(folder, [choice.format_name], None, choice.datasets_dir, options)
         folder = folder / EXPORT_FOLDER / choice.format_name
-    elif choice.format or choice.images:
-        name = "--format" if choice.format else "--images"
+    elif choice.format or choice.images or choice.reviewed:
+        name = "--format" if choice.format else "--images" if choice.images else "--reviewed"
         raise ConfigError(f"{folder} is not a run; {name} applies only to the folder of a run.")
     card = read_front_matter(folder / CARD_FILE)
     if PAIRS_KEY not in card:  # everything in the folder is sent, so it must be an export

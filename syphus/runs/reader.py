@@ -19,6 +19,7 @@ from syphus.formats.translation_report import TRANSLATE_STAGE
 from syphus.io.text_files import missing
 from syphus.ledger.parts import chunk_id
 from syphus.ledger.results import answered_queries, describe_query, raw_answers
+from syphus.ledger.reviewed import ReviewCounts, ReviewRecord, count_run_reviews, read_reviews
 from syphus.ledger.schema import PACE_SECONDS
 from syphus.ledger.sessions import SessionControls, read_controls
 from syphus.ledger.store import FILE, LockHolder, Store, is_working, lock_holder, open_for_reading
@@ -111,6 +112,7 @@ class RunStatus:
     report: Report = field(repr=False)
     process: WorkingProcess | None = None  #: that works on the run at the moment
     command: KeptCommand | None = None  #: the newest one, None if an earlier version made the run
+    reviews: ReviewCounts | None = None  #: what people decided about the pairs, None if nobody has
     controls: SessionControls | None = None  #: what people can change while it works; None of an earlier version
 
     def limit(self, name: str) -> float | None:
@@ -121,8 +123,10 @@ class RunStatus:
         return None if given is None else float(str(given))
 
     def as_json(self) -> dict[str, object]:
-        """Return everything that `report.json` holds; while the run works, also the process and its rate."""
+        """Return what `report.json` holds, the reviews and, while the run works, the process and its rate."""
         told = as_json(self.report)
+        if self.reviews is not None:
+            told["reviews"] = self.reviews.as_json()
         if self.process is not None:
             told["working"] = {
                 "pid": self.process.process.pid if self.process.process else None,
@@ -165,6 +169,7 @@ class RunReader:
             working = is_running(self.folder, report)
             process = working_now(self._store, self.folder, report, time.time()) if working else None
             command, controls = kept_command(self._store), read_controls(self._store)
+            reviews = count_run_reviews(self._store, GenerateStage.name)
         return RunStatus(
             counts={state.value: count for state, count in report.counts.states.items()},
             pairs=report.counts.pairs,
@@ -176,6 +181,7 @@ class RunReader:
             process=process,
             command=command,
             controls=controls,
+            reviews=reviews,
         )
 
     @property
@@ -218,6 +224,10 @@ class RunReader:
                     query=result.query,
                     model=result.model,
                 )
+
+    def reviews(self) -> Iterator[ReviewRecord]:
+        """Iterate over the decisions of reviewers, in the order in which they came."""
+        return read_reviews(self._store, GenerateStage.name)
 
     def outcomes(self) -> Iterator[OutcomeRecord]:
         """Iterate over the queries and what became of each, in the order of the input."""

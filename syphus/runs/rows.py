@@ -18,6 +18,8 @@ import orjson
 from syphus.config.pricing import Prices
 from syphus.errors import InputError, SyphusError
 from syphus.ledger.parts import marks
+from syphus.ledger.reviewed import review_lines
+from syphus.ledger.reviews import PairReview, ReviewLog, text_hash
 from syphus.ledger.serialization import load_pairs
 from syphus.ledger.store import Columns, Store
 from syphus.text import format_dollars, one_line, pluralize, printable
@@ -80,6 +82,7 @@ class RowRecord(NamedTuple):
     pairs: tuple[Pair, ...]
     answers: tuple[RowAnswer, ...]
     messages: tuple[Mapping[str, object], ...]
+    reviews: Mapping[str, PairReview] = {}  #: what people say about its pairs, by their ids
 
     @property
     def cost(self) -> float | None:
@@ -89,10 +92,17 @@ class RowRecord(NamedTuple):
 
     def as_json(self, *, messages: bool = True) -> dict[str, object]:
         """Return it as JSON values."""
-        pairs = [{"id": each.id, "instruction": each.instruction, "answer": each.answer} for each in self.pairs]
+        pairs = [
+            {"id": each.id, "instruction": each.instruction, "answer": each.answer, **self._review(each.id)}
+            for each in self.pairs
+        ]
         answers = [each._asdict() for each in self.answers]
         values = {**self._asdict(), "state": self.state.value, "pairs": pairs, "answers": answers}
-        return {name: value for name, value in values.items() if messages or name != "messages"}
+        left_out = {"reviews", *(() if messages else ("messages",))}
+        return {name: value for name, value in values.items() if name not in left_out}
+
+    def _review(self, pair_id: str) -> dict[str, object]:
+        return {"review": self.reviews[pair_id].as_json()} if pair_id in self.reviews else {}
 
 
 @dataclass(frozen=True)
@@ -154,12 +164,24 @@ def read_rows(store: Store, wanted: RowFilter, prices: Prices) -> Iterator[RowRe
         values.append(wanted.reason.lower())
     select = (_PARTS if wanted.language else _ROWS).format(where=" AND ".join(where))
     prompts: dict[int, tuple[Mapping[str, object], ...]] = {}
+    log = ReviewLog(store.folder)
+    has_reviews = bool(log.refresh())
     for rows in store.read_in_batches(select, *values):
         earlier = _earlier_answers(store, [row[1] for row in rows]) if not wanted.language else {}
         newest = [row[-1] for row in rows if row[-1] is not None]
         answers = _answers(store, {*newest, *(n for each in earlier.values() for n in each)}, prices)
         for row in rows:
-            yield _record(store, row, earlier.get(row[1], {}), answers, prompts, wanted)
+            record = _record(store, row, earlier.get(row[1], {}), answers, prompts, wanted)
+            yield _with_reviews(record, log, wanted.language) if has_reviews else record
+
+
+def _with_reviews(record: RowRecord, log: ReviewLog, language: str) -> RowRecord:
+    reviews = {
+        pair.id: log.review(pair.id, text_hash(pair.instruction, pair.answer), language)
+        for pair in record.pairs
+        if log.decisions(pair.id, language)
+    }
+    return record._replace(reviews=reviews)
 
 
 def check_ids(store: Store, wanted: RowFilter) -> None:
@@ -273,6 +295,8 @@ def row_lines(record: RowRecord, colours: bool, messages: bool = False) -> Itera
     if record.pairs:
         for number, pair in enumerate(record.pairs, 1):
             yield from _block(f"pair {number}", f"{pair.instruction}\n{pair.answer}")
+            if pair.id in record.reviews:
+                yield from (f"{'':<11} {line}" for line in review_lines(record.reviews[pair.id]))
     if record.detail and record.detail != record.reason:
         yield from _block("because", record.detail)
     yield ""

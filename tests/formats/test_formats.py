@@ -32,7 +32,8 @@ from syphus.formats.train import RuleTrainFile
 from syphus.io.durable import replace_folder
 from syphus.ledger.results import QueryResult, conversations
 from syphus.ledger.serialization import StoredPair
-from syphus.runs.export import ExportOptions, export_run
+from syphus.runs.export import export_run
+from syphus.runs.export_options import ExportOptions
 from syphus.text import install_hint
 
 PLUGINS = (HERE / "plugins",)

@@ -443,10 +443,11 @@ def test_the_files_of_a_run_are_those_on_the_files_page(tmp_path: Path) -> None:
         "cold_start.json",
         "compare.html",
         "task_description.json",
+        "reviews.jsonl",
     }
     assert {
         path.name for path in offline_run(tmp_path).iterdir()
-    } == listed - others  # nothing rejected, sought, described
+    } == listed - others  # nothing rejected, sought, described, reviewed
 
 
 def test_the_states_and_the_exit_codes_are_those_on_the_files_page() -> None:

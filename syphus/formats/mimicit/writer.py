@@ -122,9 +122,16 @@ def write_dataset(
 
 
 def _add_entries(entries: _ObjectWriter, result: QueryResult, contexts: Sequence[Sequence[str]]) -> None:
-    image_ids = result.image_ids
-    for (name, instruction, answer, _), context in zip(result.pairs, contexts, strict=True):
-        entry = {"instruction": instruction, "answer": answer, "image_ids": image_ids, "rel_ins_ids": context}
+    image_ids, edited = result.image_ids, result.edited or ()
+    for number, ((name, instruction, answer, _), context) in enumerate(zip(result.pairs, contexts, strict=True)):
+        entry: dict[str, object] = {
+            "instruction": instruction,
+            "answer": answer,
+            "image_ids": image_ids,
+            "rel_ins_ids": context,
+        }
+        if edited and edited[number]:
+            entry["edited"] = True  # the loader reads the others by name
         entries.add({name: entry})
 
 

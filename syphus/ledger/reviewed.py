@@ -1,0 +1,126 @@
+"""The decisions of reviewers beside the pairs that the ledger has now: which still count, and how many of each kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from syphus.ledger.parts import marks
+from syphus.ledger.reviews import PairReview, ReviewLog, ReviewState, Verdict, decision_as_json, text_hash
+from syphus.ledger.serialization import StoredPair, load_stored_pairs
+from syphus.ledger.store import Store
+from syphus.text import one_line, printable
+
+_MOST_IDS = 500  # in one statement
+_SAID = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected", Verdict.EDIT: "edited"}
+_BY_QUERY = (
+    "SELECT result.pairs FROM query JOIN result USING (n) WHERE id IN ({}) AND stage = ? AND state = 'ok' "
+    "AND position IS NOT NULL"
+)
+_ALL = (
+    "SELECT n, result.pairs FROM query JOIN result USING (n) WHERE stage = ? AND state = 'ok' AND position IS NOT NULL "
+    "AND n > ? ORDER BY n LIMIT ?"
+)
+
+
+class ReviewCounts(NamedTuple):
+    """How many pairs people have judged, by what they say together, and how many people."""
+
+    states: Mapping[ReviewState, int]
+    reviewers: int
+    outdated: int = 0  #: pairs that have another text by now, or are gone
+    translations: int = 0  #: translated pairs that people have judged
+
+    @property
+    def reviewed(self) -> int:
+        """The number of pairs whose judgements count."""
+        return sum(self.states.values())
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        states = {state.value: self.states.get(state, 0) for state in ReviewState if state is not ReviewState.UNSEEN}
+        more = {"outdated": self.outdated, "translations": self.translations}
+        return {"reviewed": self.reviewed, **states, "reviewers": self.reviewers, **more}
+
+    def line(self) -> str:
+        """Return it as one line for people."""
+        named = [f"{self.states[state]:,} {state}" for state in ReviewState if self.states.get(state)]
+        people = f"{self.reviewers} {'person' if self.reviewers == 1 else 'people'}"
+        more = [f"{self.outdated:,} have changed since"] if self.outdated else []
+        translated = [f"{self.translations:,} translations"] if self.translations else []
+        return f"{self.reviewed:,} pairs reviewed by {people}: {', '.join([*named, *more, *translated]) or 'comments'}"
+
+
+class ReviewRecord(NamedTuple):
+    """A decision of a reviewer, and what all say about its pair now.
+
+    `decision` is a line of `reviews.jsonl`, with its number. `state` is unseen, accepted, rejected, edited or disputed;
+    "" for translations, and for pairs that are gone.
+    """
+
+    decision: Mapping[str, object]
+    state: str
+
+
+def read_reviews(store: Store, stage: str) -> Iterator[ReviewRecord]:
+    """Yield the decisions about the run of an open ledger, in their order."""
+    log = ReviewLog(store.folder)
+    log.refresh()
+    now = reviews_now(store, stage, log)
+    for each in log.all_decisions():
+        review = now.get(each.of.pair) if not each.of.language else None
+        yield ReviewRecord(decision_as_json(each), review.state.value if review else "")
+
+
+def reviews_now(store: Store, stage: str, log: ReviewLog) -> dict[str, PairReview]:
+    """Return what people say about each pair that there are decisions about and that the ledger has now."""
+    wanted = {pair for pair, language in log.pairs() if not language}
+    queries = {each.of.query for pair in wanted for each in log.decisions(pair)[:1]}
+    found = _pairs(store, stage) if "" in queries else _pairs_of(store, stage, queries)
+    return {
+        pair.id: log.review(pair.id, text_hash(pair.instruction, pair.answer)) for pair in found if pair.id in wanted
+    }
+
+
+def count_reviews(reviews: Mapping[str, PairReview], log: ReviewLog) -> ReviewCounts:
+    """Count what `reviews_now` returned."""
+    states = Counter(each.state for each in reviews.values() if each.verdicts)
+    english = {pair for pair, language in log.pairs() if not language}
+    changed = sum(1 for each in reviews.values() if each.outdated and not each.verdicts)
+    translations = sum(1 for _, language in log.pairs() if language)
+    people = {each.of.reviewer for each in log.all_decisions()}
+    return ReviewCounts(states, len(people), changed + len(english - reviews.keys()), translations)
+
+
+def review_lines(review: PairReview) -> Iterator[str]:
+    """Yield what people say about a pair, as lines for people."""
+    for name, each in review.verdicts.items():
+        why = f": {one_line(each.of.reason, 200)}" if each.of.reason else ""
+        yield f"{_SAID[each.of.verdict]} by {one_line(name)}{why}"
+        if each.of.verdict is Verdict.EDIT:
+            yield from printable(f"{each.of.instruction}\n{each.of.answer}").splitlines()
+    for each in review.comments:
+        yield f"{one_line(each.of.reviewer)} says: {one_line(each.of.comment, 400)}"
+    if review.outdated:
+        yield "its text has changed since it was reviewed"
+
+
+def count_run_reviews(store: Store, stage: str) -> ReviewCounts | None:
+    """Return the counts of the run of an open ledger, or None if nobody has reviewed it."""
+    log = ReviewLog(store.folder)
+    return count_reviews(reviews_now(store, stage, log), log) if log.refresh() else None
+
+
+def _pairs_of(store: Store, stage: str, queries: Iterable[str]) -> Iterator[StoredPair]:
+    names = sorted(queries)
+    for start in range(0, len(names), _MOST_IDS):
+        some = names[start : start + _MOST_IDS]
+        for (pairs,) in store.read(_BY_QUERY.format(marks(some)), *some, stage):
+            yield from load_stored_pairs(pairs)
+
+
+def _pairs(store: Store, stage: str) -> Iterator[StoredPair]:
+    for rows in store.read_in_batches(_ALL, stage):
+        for _, pairs in rows:
+            yield from load_stored_pairs(pairs)
