@@ -50,6 +50,7 @@ TRANSLATION_CHECK_FILES = tuple(
     _FOLDER / "translation" / name
     for name in (
         "check.py",
+        "digits.py",
         "features.py",
         "identify.py",
         "languages.py",

@@ -1,6 +1,7 @@
 """Languages, and checks of translations. Pure functions: no network, no ledger, no files.
 
 check.py            check_translation: all checks of one pair in one language
+digits.py           numbers in digits of any script
 features.py         the features of texts that the checks compare
 identify.py         the script and the language of a text
 judge_prompt.py     the prompt for a model that judges a translation, and its verdict

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from syphus.answers.translation.digits import normalize_digits
 from syphus.answers.translation.layout import read_layout, without_line_numbers, without_quotes
 from syphus.answers.translation.model_artifacts import SourceArtifacts
 from syphus.answers.translation.number_words import ENGLISH
-from syphus.answers.translation.numbers import normalize_digits
 from syphus.answers.translation.protected_spans import extract_spans
 from syphus.answers.translation.source_numbers import SourceNumbers
 from syphus.answers.translation.types import Translatable

@@ -10,94 +10,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from syphus.answers.translation.number_phrases import Phrase, Reading, may_have_phrases, read_text, scale_pattern
+from syphus.answers.translation.digits import find_numbers
+from syphus.answers.translation.number_phrases import Phrase, Reading, may_have_phrases, read_text
 from syphus.answers.translation.number_reader import TIME, words_of
-from syphus.answers.translation.number_words import CLOCKS, NUMBER_WORDS, Kind, NumberGrammar, Script
+from syphus.answers.translation.number_words import CLOCKS, NUMBER_WORDS, Kind, NumberGrammar
 from syphus.answers.translation.source_numbers import Number, SourceNumbers, roman_numerals
 from syphus.answers.translation.types import Reason
 
-#: Maps digits and separators of other scripts to ASCII.
-_TO_ASCII = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９०१२३४५६७८९٫٬．，：", "0123456789" * 4 + ".,.,:")
-_GROUPS = r"\d{1,3}(?:[\u00a0\u202f '’]\d{3})+(?!\d)(?:[.,]\d+)?"
-_DIGIT = re.compile(r"\d")
-_GAPS = re.compile(r"[\u00a0\u202f '’]")
-_POINT = re.compile("[.,]")
-_DIGITS = re.compile(rf"{_GROUPS}|\d+(?:[.,]\d+)*")
-_MIXED = re.compile(r"(?<![\d.,/])(\d{1,3})(?:[ \u00a0\u202f]([1-9])/([2-9])(?![\d/])|[ \u00a0\u202f]?([½⅓⅔¼¾⅛]))")
-_FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅛": "1/8"}
-_FRACTION_SIGN = re.compile(rf"[/{''.join(_FRACTIONS)}]")
-_FRACTION = re.compile(f"[{''.join(_FRACTIONS)}]")
 _LARGEST_WORD = 12  # the largest number that is one word in every language
-
-
-def normalize_digits(text: str) -> str:
-    """Return the text with ASCII digits, and with 1 1/2 and 1½ as 1.5."""
-    if not text.isascii():
-        text = text.translate(_TO_ASCII)
-    if not _FRACTION_SIGN.search(text):
-        return text
-    return _FRACTION.sub(lambda part: _FRACTIONS[part[0]], _MIXED.sub(_decimal, text))
-
-
-def _decimal(mixed: re.Match[str]) -> str:
-    above, below = (mixed[2], mixed[3]) if mixed[2] else _FRACTIONS[mixed[4]].split("/")
-    return f"{int(mixed[1]) + int(above) / int(below):.6g}"
-
-
-def _readings(digits: str) -> list[frozenset[float]]:
-    """Return the numbers that digits stand for, each with all its values: "1.500" is 1500 or 1.5, "1,2,3" are three."""
-    if digits.isdecimal():
-        return [frozenset((float(digits),))]
-    text = _GAPS.sub("", digits)
-    commas, points = text.count(","), text.count(".")
-    if not commas and not points:
-        return [frozenset({float(text)})]
-    if commas and points:
-        decimal = "," if text.rfind(",") > text.rfind(".") else "."
-        other = "." if decimal == "," else ","
-        if text.count(decimal) == 1:
-            return [frozenset({round(float(text.replace(other, "").replace(decimal, ".")), 6)})]
-    parts = _POINT.split(text)
-    grouped = all(len(part) == 3 for part in parts[1:]) and len(parts[0]) <= 3
-    if len(parts) == 2:
-        decimals = round(float(".".join(parts)), 6)
-        return [frozenset({decimals, float("".join(parts))} if grouped else {decimals})]
-    return [frozenset({float("".join(parts))})] if grouped else [frozenset({float(part)}) for part in parts]
-
-
-def find_numbers(text: str, words: NumberGrammar | None) -> list[Number]:
-    """Return the numbers in digits of a translation, with the scale words after them (万, mil, Mio.)."""
-    numbers: list[Number] = []
-    if not _DIGIT.search(text):
-        return numbers
-    joined = -1
-    for found in _DIGITS.finditer(text):
-        values = _readings(found[0])
-        scale, end = _scale(text, found.end(), words) if words else (1.0, found.end())
-        read = [Number(found[0], each) for each in values]
-        uncertain = words is not None and text[found.end() : end] in words.ambiguous_scales
-        read[-1] = Number(found[0], values[-1], scale, scale_uncertain=uncertain)
-        if numbers and joined == found.start() and numbers[-1].scale > 1 and len(read) == 1:
-            read = [_sum(numbers.pop(), read[0])]  # 5만 4,320
-        numbers += read
-        joined = end + 1 if text[end : end + 1] == " " else end
-    return numbers
-
-
-def _scale(text: str, end: int, words: NumberGrammar) -> tuple[float, int]:
-    scale = 1.0
-    pattern = scale_pattern(words)
-    while found := pattern.match(text, end):
-        scale, end = scale * words.scales[found[1].lower()], found.end()
-        if words.script is not Script.HAN:
-            break
-    return scale, end
-
-
-def _sum(large: Number, small: Number) -> Number:
-    sums = frozenset(a + b for a in large.possible_values(True) for b in small.possible_values(True))
-    return Number(f"{large.text} {small.text}", sums)
-
 
 _Faults = list[tuple[Reason, str]]
 
@@ -127,7 +47,7 @@ def _compare_by_grammar(
     source: SourceNumbers, text: str, translated: list[Number], grammar: NumberGrammar, reading: Reading
 ) -> _Faults:
     """Compare phrases first, and then the numbers that are in none of those that agree."""
-    matched = _match_phrases(source, reading) if reading.phrases else _Matched()
+    matched = _match_phrases(source, reading) if reading.phrases else _Matched(unmatched=list(source.phrases))
     if matched.fault:
         return [matched.fault]
     rest = _without(reading.text, matched.explained)
@@ -136,21 +56,24 @@ def _compare_by_grammar(
         translated = find_numbers(rest, grammar)
     if matched.left and (added := _fraction_added(source, digits, matched.left, translated)):
         return [added]
-    return _compare_read(source, digits, rest, translated, (grammar, reading), matched)
+    faults = _compare_read(source, digits, rest, translated, (grammar, reading), matched)
+    return faults or _find_lost_fraction(matched.unmatched, reading, translated, grammar)
 
 
 @dataclass(slots=True)
 class _Matched:
     """What the phrases of a translation say of the source.
 
-    `explained` are those that agree with it, and `left` the others; `digits` are the places of the source's numbers
-    that they stand for, and `values` the values of words. `fault` is a phrase that says something else.
+    `explained` are those that agree with it, `left` the others, and `unmatched` those of the source without one.
+    `digits` are the places of the source's numbers that they stand for, and `values` the values of words. `fault` is a
+    phrase that says something else.
     """
 
     explained: list[Phrase] = field(default_factory=list)
     left: list[Phrase] = field(default_factory=list)
     digits: set[int] = field(default_factory=set)
     values: set[float] = field(default_factory=set)
+    unmatched: list[Phrase] = field(default_factory=list)
     fault: tuple[Reason, str] | None = None
 
     def explain(self, phrase: Phrase, values: Iterable[float]) -> None:
@@ -192,6 +115,7 @@ def _match_phrases(source: SourceNumbers, reading: Reading) -> _Matched:
         elif phrase.values & source.possible:
             matched.left.remove(phrase)
             matched.explain(phrase, (*phrase.values, *_values_in(phrase)))
+    matched.unmatched = open_phrases
     return matched
 
 
@@ -290,6 +214,37 @@ def _compare_read(
         evidence = certain | {value for value in reading.loose if value > 1} | romans
         faults = _find_changed_words(source, translated, explained, evidence - matched.values, unmatched)
     return faults or _find_changed_times(source, text)
+
+
+def _find_lost_fraction(
+    phrases: Iterable[Phrase], reading: Reading, translated: list[Number], grammar: NumberGrammar
+) -> _Faults:
+    """Return the fault of "half an hour" that became "an hour": nothing in the translation says a fraction.
+
+    That may be a phrase, a word that contains one ("Kuchenhälfte"), a number that is none, or the value in minutes.
+    """
+    has_hour = any(each.kind is Kind.HOUR for each in reading.phrases)
+    lost = [each for each in phrases if each.kind in _FRACTIONAL or (has_hour and each.clocks and not each.digital)]
+    if not lost or any(each.kind in _SAYS_FRACTION for each in reading.phrases) or _SAYS_SHARE.search(reading.text):
+        return []
+    lowered = reading.text.lower()
+    if any(word in lowered for word in (*grammar.hint, *grammar.fractions)):
+        return []
+    there = words_of(reading.text) | reading.parts
+    there |= {value for number in translated for value in number.possible_values(True)}
+    if any(value % 1 for value in there):
+        return []
+    return [(Reason.NUMBERS, f"{each.text} is missing") for each in lost if there.isdisjoint(_forms_of(each))]
+
+
+def _forms_of(phrase: Phrase) -> set[float]:
+    """Return the numbers that may stand for a phrase: its values, and its minutes before and after the hour."""
+    minutes = {clock % 60 for clock in phrase.clocks} | {round(value % 1 * 60) for value in phrase.values}
+    return {*phrase.values, *(float(each) for minute in minutes if minute for each in (minute, 60 - minute))}
+
+
+_SAYS_FRACTION = frozenset({Kind.OFF, Kind.TENTHS, Kind.POINT}) | _FRACTIONAL | CLOCKS - {Kind.HOUR}
+_SAYS_SHARE = re.compile(r"\d/\d|[%\u066a\uff05]|[\u00bc-\u00be\u2150-\u215e]")
 
 
 def _match_numbers(

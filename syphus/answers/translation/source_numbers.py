@@ -25,7 +25,7 @@ _MONTHS = 12
 #: English words that may become these numbers in digits in a translation.
 POSSIBLE_VALUES: dict[str, tuple[float, ...]] = {
     "a": (1,), "an": (1,), "second": (2,), "half": (0.5, 2, 30, 50), "quarter": (15, 4, 25, 0.25, 3, 45, 75, 0.75),
-    "quarters": (3, 4, 0.75, 75), "third": (3,), "thirds": (2, 3), "dozen": (12, 10), "dozens": (10, 12),
+    "quarters": (3, 4, 0.75, 75), "third": (3,), "thirds": (2, 3), "dozen": (12,), "dozens": (10, 12),
     "couple": (2,), "pair": (2,), "both": (2,), "double": (2,), "doubles": (2,), "twin": (2,), "twins": (2,),
     "triple": (3,),
     "noon": (12,), "midday": (12,), "midnight": (0, 12, 24), "eve": (24,), "january": (1,), "february": (2,),
@@ -96,6 +96,9 @@ class SourceNumbers:
         if self.phrases:
             self._count_phrases(reading.text)
         self.words = frozenset(self.counts) - {as_number(each) for each in _IDIOM.findall(reading.text) if self.counts}
+        if any(phrase.kind is Kind.GROUP for phrase in self.phrases):
+            rough = not _ROUGHLY.isdisjoint(words)  # half a dozen are not twelve, and only about a dozen may be ten
+            words = ["dozens" if rough else "" if word == "dozen" else word for word in words]
         self.possible = _possible_values(words, self.words) | self.romans
         self.possible |= {value for phrase in self.phrases for value in phrase.values}
         self.times: tuple[str, ...] = ()
@@ -141,6 +144,7 @@ _MINUTES = frozenset({15.0, 30.0, 45.0})
 _DISCOUNT = re.compile(r"\b(?:off|discount\w*|reduc\w+|cheaper|less|sav(?:e|es|ing|ings)|sale)\b", re.I)
 _ROMAN = re.compile(r"[IVXLC](?<![^\W\d_].)[IVXLC]*(?=e\b|er\b|ème\b|\b)")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+_ROUGHLY = frozenset(("about", "around", "roughly", "some", "nearly", "almost", "approximately", "over", "so", "than"))
 _UNIT = re.compile(r"([\d.,\ue000-\ue00a]+)[ -]?(%|percent|per cent|minutes?|months?|weeks?|hours?)")
 
 
