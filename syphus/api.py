@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from syphus.runs.quote import Quote
     from syphus.runs.reader import PairRecord, RunReader, RunSummary
     from syphus.runs.rows import TriedRows
+    from syphus.viewer.write_page import WrittenFile
 
 StrPath: TypeAlias = str | Path
 Dataset: TypeAlias = "str | type[AbstractDataset]"
@@ -359,8 +360,16 @@ def view(
     port: int | None = None,
     host: str = "127.0.0.1",
     browser: bool = False,
-) -> None:
+    write: StrPath | None = None,
+    page: str = "overview",
+    fonts: StrPath | Sequence[StrPath] = (),
+) -> WrittenFile | None:
     """Show runs on a local page until Ctrl-C; its address, with a token, is printed, and opened in a browser if wanted.
+
+    With `write`, it serves nothing: it writes one page of one run as an HTML file that needs no network and no script,
+    and returns what the file carries. `page` is the end of the page's address: `overview`, `queries?state=invalid`,
+    `queries/37`, `pairs`. Letters that its readers may have no font for come out of the `fonts` (folders or files) and
+    those of this machine.
 
     `paths` are folders of runs, or with runs below; `images` are stores and folders of their images. Without a `port`
     it is 8777 or, if that is taken, any free one.
@@ -368,8 +377,12 @@ def view(
     """
     from syphus.viewer.server import view as view_runs
     from syphus.viewer.viewer import Viewer
+    from syphus.viewer.write_page import write_page
 
+    if write is not None:
+        return write_page(_paths(paths), Path(write), page, _paths(fonts), _paths(images))
     view_runs(Viewer(_paths(paths), host, images=_paths(images)), port, browser)
+    return None
 
 
 def _paths(paths: StrPath | Sequence[StrPath]) -> list[Path]:

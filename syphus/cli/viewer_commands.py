@@ -40,11 +40,43 @@ def view(
         ),
     ] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser; the address is printed.")] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html", help="Write a page of the run to this file, which needs no network, and serve nothing."
+        ),
+    ] = None,
+    page: Annotated[
+        str,
+        typer.Option(
+            metavar="PAGE",
+            help="Page to write, as in its address: overview, pairs, queries?state=invalid, queries/37 ...",
+        ),
+    ] = "overview",
+    fonts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH", help="Font, or folder of fonts, for the letters of a written page; can be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Show runs on a local page, while they work and afterwards. Stop it with Ctrl-C."""
     from syphus import api
 
-    api.view(paths or ["output"], images or (), port=port, host=host, browser=not no_browser)
+    written = api.view(
+        paths or ["output"],
+        images or (),
+        port=port,
+        host=host,
+        browser=not no_browser,
+        write=write,
+        page=page,
+        fonts=fonts or (),
+    )
+    if written is not None:
+        typer.echo(written.path)
+        for line in written.remarks():
+            typer.echo(line, err=True)
 
 
 def control(

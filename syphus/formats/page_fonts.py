@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from fontTools.ttLib import TTFont
 
-FAMILY = "Syphus Export"  #: the name of the font in a page; style.css has it behind the fonts of the reader's system
+FAMILY = "Syphus Export"  #: the name of the font in a page, the first one in style.css
 
 _SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
 _RESTRICTED = 0x0002  # of OS/2.fsType: must not be embedded (OpenType specification, table OS/2)

@@ -8,6 +8,7 @@ images_of.py      the images of queries, and the seconds of frames
 index_writer.py   write the viewer's own index of a run
 ledger_access.py  read ledgers in threads, with short snapshots
 overview.py       the numbers of a run for its first page and for the list of runs
+page_parts.py     the parts of pages that are written as files
 query_detail.py   everything that is known of one query
 query_filter.py   which queries a list shows, and where a page of it begins
 query_list.py     a page of the list of queries
@@ -19,4 +20,6 @@ security.py       who may talk to the viewer
 server.py         the routes of all modules, and serving them until Ctrl-C
 side_index.py     the viewer's own index of a run: words, models, sessions, repairs
 viewer.py         what the routes share: runs, numbers, events, threads
+write_page.py     write a page as one file, with its pictures and fonts
+written_pages.py  what the pages look like as files
 """

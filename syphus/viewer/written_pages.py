@@ -1,0 +1,224 @@
+"""What the pages of the viewer look like as files: markup of the objects that its API sends. No script is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from syphus.answers.translation import LANGUAGES
+from syphus.formats.html_page import Child, Html, card, join, meter, more, prose, table, tag
+from syphus.text import SIMULATED_NOTICE, format_tokens, pluralize
+from syphus.viewer.page_parts import (
+    Json,
+    about,
+    chip,
+    date,
+    facts,
+    marked,
+    money,
+    notice,
+    pictures,
+    plain,
+    state_bar,
+    state_chip,
+    stats,
+    took,
+)
+
+
+class WrittenPage(NamedTuple):
+    """A page as a file has it."""
+
+    title: str
+    note: str
+    body: list[Child]
+    wide: bool = False
+
+
+def overview_page(run: Json) -> WrittenPage:
+    """The numbers of a run."""
+    counts, sums = run["counts"], run["money"]
+    done = f"{run['total'] - counts['pending']:,} of {pluralize(run['total'], 'row')} done"
+    limit = f"of {money(sums['limit'])}" if sums["limit"] else "no limit"
+    figures = [
+        ("Pairs", f"{run['pairs']:,}", f"{run['pairs'] / counts['ok']:.1f} a row" if counts["ok"] else ""),
+        ("Spent", money(sums["spent"]), limit),
+        ("Requests", f"{run['requests']['made']:,}", ""),
+        ("Prompt read from cache", f"{run['prompt_cache_share']:.1%}", ""),
+    ]
+    body: list[Child] = [
+        _simulated(run),
+        card("", state_bar(counts)),
+        stats(figures),
+        tag("div", {"class": "grid"}, _money(sums), _tokens(run["tokens"])),
+        _table_card("Why rows have no pairs", ("reason", "state", "rows"), map(_reason, run["reasons"]), 2),
+        _table_card("Requests without an answer", ("cause", "requests"), map(_error, run["errors"]), 1),
+        _table_card("Sessions", ("started", "stage", "threads", "took", "ended by"), map(_session, run["sessions"])),
+        tag("div", {"class": "grid"}, card("Settings", plain(run["settings"])), _prompt(run["prompt"])),
+    ]
+    return WrittenPage(run["name"], f"{done} · {date(run['at'])}", body)
+
+
+def _simulated(run: Json) -> Html | None:
+    return notice("", SIMULATED_NOTICE) if run["simulated"] else None
+
+
+def _money(sums: Json) -> Html:
+    rows: list[tuple[str, Child]] = [
+        ("Spent", money(sums["spent"])),
+        ("Reserved for requests in flight", money(sums["reserved"])),
+        ("Perhaps billed without an answer", money(sums["maybe_billed"])),
+        ("Limit", money(sums["limit"]) if sums["limit"] else "none"),
+    ]
+    part = (sums["spent"] or 0) / sums["limit"] if sums["limit"] else None
+    bar = tag("p", {"class": "budget"}, meter(part), f"{part:.1%} of the budget") if part is not None else None
+    return card("Money", facts(rows, sums=True), bar)
+
+
+def _tokens(tokens: Json) -> Html:
+    names = {"input": "Input", "cached": "of it read from cache", "cache_write": "of it written to cache"}
+    names |= {"output": "Output", "reasoning": "of it reasoning"}
+    return card("Tokens", facts([(label, format_tokens(tokens[name])) for name, label in names.items()], sums=True))
+
+
+def _table_card(title: str, heads: tuple[str, ...], rows: Iterable[list[Child]], first_number: int = 99) -> Html | None:
+    found = list(rows)
+    return card(title, table(heads, found, title, first_number)) if found else None
+
+
+def _reason(each: Json) -> list[Child]:
+    hint = tag("span", {"class": "hint line"}, each["hint"]) if each.get("hint") else None
+    return [join(each["reason"], hint), state_chip(each["state"]), each["rows"]]
+
+
+def _error(each: Json) -> list[Child]:
+    hint = tag("span", {"class": "hint line"}, each["hint"]) if each.get("hint") else None
+    return [join(each["cause"], hint), each["requests"]]
+
+
+def _session(each: Json) -> list[Child]:
+    ended = "no end" if each["ended"] is None else each["stopped"] or "done"
+    return [date(each["started"]), each["stage"], each["threads"], took(each["seconds"]), ended]
+
+
+def _prompt(prompt: Json) -> Html:
+    turns = [_message(each) for each in prompt["examples"]]
+    examples = more(pluralize(len(turns), "message"), tag("div", {"class": "list"}, turns)) if turns else None
+    return card("Prompt", prose(prompt["system"] or "no system message", mono=True), examples)
+
+
+def _message(message: Json) -> Html:
+    content = message.get("content")
+    shown = prose(content, mono=True) if isinstance(content, str) else plain(content)
+    return tag("article", {"class": "message"}, tag("h3", None, str(message.get("role", ""))), shown)
+
+
+def queries_page(found: Json, filters: str) -> WrittenPage:
+    """A list of queries."""
+    rows = [_query_line(each) for each in found["rows"]]
+    shown = pluralize(len(rows), "query", "queries") + (", more follow" if found.get("next") else "")
+    note = f"{shown} · {filters}" if filters else shown
+    return WrittenPage("Queries", note, [tag("ol", {"class": "rows"}, rows) if rows else _nothing()])
+
+
+def _query_line(row: Json) -> Html:
+    why = f"{row['reason']} · {row['detail']}" if row["detail"] else row["reason"]
+    return tag(
+        "li",
+        {"class": "line"},
+        tag("b", {"class": "cover"}, row["id"]),
+        state_chip(row["state"]),
+        tag("p", {"class": "snippet", "dir": "auto"}, row["annotation"]),
+        about(why, pluralize(row["pairs"], "pair")),
+    )
+
+
+def query_page(query: Json) -> WrittenPage:
+    """One query with all its answers."""
+    why = f"{query['reason']} {query['detail']}".strip()
+    answers = [_answer(each) for each in query["answers"]]
+    pairs = [pair_article(each) for each in query["pairs"]]
+    messages = [_turn(each, query["images"]) for each in query["messages"]]
+    left = [
+        pictures(query["images"], large=True),
+        card(
+            "Annotation",
+            prose(query["annotation"]),
+            more("Fields of the row", plain(query["meta"])) if query["meta"] else None,
+        ),
+    ]
+    right = [
+        card(pluralize(len(pairs), "pair"), tag("div", {"class": "list"}, pairs)) if pairs else None,
+        card(pluralize(len(answers), "answer"), tag("div", {"class": "list"}, answers)),
+        card("", more(f"The exact {pluralize(len(messages), 'message')}", tag("div", {"class": "list"}, messages))),
+    ]
+    body: list[Child] = [
+        notice("warn", why) if why and query["state"] != "ok" else None,
+        tag("div", {"class": "split"}, tag("div", {"class": "stack"}, left), tag("div", {"class": "stack"}, right)),
+    ]
+    return WrittenPage(query["id"], query["state"], body, wide=True)
+
+
+def _answer(answer: Json) -> Html:
+    verdict, tokens = answer["verdict"], answer["tokens"]
+    why = f"{verdict['reason']} · {verdict['detail']}" if verdict["detail"] else verdict["reason"]
+    return tag(
+        "article",
+        {"class": "stack tight"},
+        about(state_chip(verdict["state"]) if verdict["state"] not in ("", "ok") else None, why),
+        notice("warn", f"Refused: {answer['refusal']}") if answer.get("refusal") else None,
+        marked(answer["text"], answer["marks"]),
+        about(
+            answer["model"],
+            f"ended by {answer['finish_reason']}" if answer["finish_reason"] else None,
+            f"{format_tokens(tokens['input'])} in, {format_tokens(tokens['output'])} out",
+            money(answer["cost"]),
+            took(answer["seconds"]),
+        ),
+    )
+
+
+def _turn(message: Json, images: list[Json]) -> Html:
+    parts = [
+        pictures([each for each in images if each["k"] == part["image"]])
+        if "image" in part
+        else prose(part["text"], mono=True)
+        for part in message["content"]
+    ]
+    return tag("article", {"class": "message"}, tag("h3", None, message["role"]), parts)
+
+
+def pair_article(pair: Json) -> Html:
+    """A pair with its translations, and what reviewers decided about it."""
+    translations = [_translation(code, each) for code, each in (pair.get("translations") or {}).items()]
+    review = pair.get("review") or {}
+    verdicts = [f"{who}: {verdict}" for who, verdict in (review.get("verdicts") or {}).items()]
+    return tag(
+        "article",
+        {"class": "pair"},
+        prose(pair["instruction"], "h3"),
+        prose(pair["answer"], "p"),
+        tag("div", {"class": "translations"}, translations) if translations else None,
+        about(pair["id"], chip(str(review["state"])) if review.get("state") else None, ", ".join(verdicts)),
+    )
+
+
+def _translation(code: str, each: Json) -> Html:
+    name = LANGUAGES[code].name if code in LANGUAGES else code
+    state = state_chip(each["state"]) if each.get("state") not in (None, "", "ok") else None
+    texts = [prose(each[part], "p", lang=code) for part in ("instruction", "answer") if each.get(part)]
+    return tag(
+        "div", {"class": "box", "lang": code}, about(tag("b", {"lang": "en"}, name), state, each.get("reason")), texts
+    )
+
+
+def pairs_page(found: Json, filters: str) -> WrittenPage:
+    """Pairs beside their images."""
+    cards = [card("", pictures(each.get("images") or []), pair_article(each)) for each in found["pairs"]]
+    shown = pluralize(len(cards), "pair") + (", more follow" if found.get("next") else "")
+    note = f"{shown} · {filters}" if filters else shown
+    return WrittenPage("Pairs", note, [tag("div", {"class": "grid"}, cards) if cards else _nothing()], wide=True)
+
+
+def _nothing() -> Html:
+    return tag("div", {"class": "empty"}, tag("p", None, "Nothing matches."))
