@@ -366,20 +366,18 @@ def view(
 ) -> WrittenFile | None:
     """Show runs on a local page until Ctrl-C; its address, with a token, is printed, and opened in a browser if wanted.
 
-    With `write`, it serves nothing: it writes one page of one run as an HTML file that needs no network and no script,
-    and returns what the file carries. `page` is the end of the page's address: `overview`, `queries?state=invalid`,
-    `queries/37`, `pairs`. Letters that its readers may have no font for come out of the `fonts` (folders or files) and
-    those of this machine.
-
+    With `write`, it writes one `page` of a run, such as `overview` or `queries?state=invalid`, as an HTML file that
+    stands alone, and returns what it carries; `fonts` (folders or files) have letters that its readers may lack.
     `paths` are folders of runs, or with runs below; `images` are stores and folders of their images. Without a `port`
     it is 8777 or, if that is taken, any free one.
     Raises `RunError` if there is no run, `ConfigError` if the port can't be used.
     """
     from syphus.viewer.server import view as view_runs
     from syphus.viewer.viewer import Viewer
-    from syphus.viewer.write_page import write_page
 
     if write is not None:
+        from syphus.viewer.write_page import write_page
+
         return write_page(_paths(paths), Path(write), page, _paths(fonts), _paths(images))
     view_runs(Viewer(_paths(paths), host, images=_paths(images)), port, browser)
     return None

@@ -17,6 +17,10 @@ from syphus.errors import ConfigError
 if TYPE_CHECKING:
     from syphus.ledger.control_desk import ControlValues
 
+_WRITE = "Write a page of the run to this file, which needs no network, and serve nothing."
+_PAGE = "Page to write, as in its address: overview, pairs, queries?state=invalid, queries/37 ..."
+_FONTS = "Font, or folder of fonts, for the letters of a written page; can be repeated."
+
 
 def view(
     paths: Annotated[
@@ -40,25 +44,9 @@ def view(
         ),
     ] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser; the address is printed.")] = False,
-    write: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.html", help="Write a page of the run to this file, which needs no network, and serve nothing."
-        ),
-    ] = None,
-    page: Annotated[
-        str,
-        typer.Option(
-            metavar="PAGE",
-            help="Page to write, as in its address: overview, pairs, queries?state=invalid, queries/37 ...",
-        ),
-    ] = "overview",
-    fonts: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="PATH", help="Font, or folder of fonts, for the letters of a written page; can be repeated."
-        ),
-    ] = None,
+    write: Annotated[Path | None, typer.Option(metavar="FILE.html", help=_WRITE)] = None,
+    page: Annotated[str, typer.Option(metavar="PAGE", help=_PAGE)] = "overview",
+    fonts: Annotated[list[Path] | None, typer.Option(metavar="PATH", help=_FONTS)] = None,
 ) -> None:
     """Show runs on a local page, while they work and afterwards. Stop it with Ctrl-C."""
     from syphus import api
