@@ -65,7 +65,7 @@ GROUPS: dict[type, dict[str, str]] = {
         JUDGING: "judge judge_model judge_config judge_margin min_quality",
         TRANSLATION: "languages glossary tone per_language judge_translations partial",
         RELATIONS: "relate embedding_model image_embeddings train",
-        OUTPUT: "output_dir dataset_version accept_changes notify json",
+        OUTPUT: "output_dir dataset_version accept_changes notify metrics json",
     },
     ConvertOptions: {
         INPUT: "name image_path image_root query_inputs_path allow_bad_rows from_ download requests_per_second "

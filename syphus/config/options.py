@@ -149,6 +149,9 @@ class Options:
     notify: str | None = option(
         None, "Run this command when the work ends or stops; {message} in it is replaced.", metavar="COMMAND"
     )
+    metrics: str = option(
+        "", "Offer the run's numbers: PORT or HOST:PORT for Prometheus, a file FILE.prom, or otlp.", metavar="WHERE"
+    )
     drain: float = option(30.0, "Seconds to wait for requests in flight after Ctrl-C.", minimum=0)
     json: bool = option(False, "Print the report as JSON on stdout (preview: the messages).")
 
@@ -348,6 +351,7 @@ class EndpointValues(TypedDict, total=False):
     max_attempts: int | None
     timeout: float | None
     no_hedging: bool
+    metrics: str
     drain: float
 
 

@@ -33,6 +33,7 @@ from syphus.types import Outcome, Request, State
 
 _INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
 _KINDS = {Action.PAUSE: RequestKind.LIMITED, Action.RETRY: RequestKind.FAILED}  # of requests without an answer
+request_listeners: list[Callable[[SendResult], None]] = []  #: get each request that has ended; nearly always none
 _BY_US = (NoReplyKind.INTERRUPTED, NoReplyKind.SUPERSEDED)  # so the endpoint is not at fault
 
 
@@ -146,7 +147,10 @@ class RequestSender:
             self._settle(permit, request, headers, verdict, now)
             self._update_endpoint(permit, ask.item.row.n, headers, verdict, now)
             self._admission.notify()
-        return SendResult(verdict, state, now - sent_at, request, sent_at, headers)
+        result = SendResult(verdict, state, now - sent_at, request, sent_at, headers)
+        for listen in request_listeners:
+            listen(result)
+        return result
 
     def _of_a_long_wait(self, verdict: ReplyVerdict, headers: Mapping[str, str], host: str) -> ReplyVerdict:
         """Return a verdict that stops the run if a server asks to wait longer than the user allows, or `verdict`."""

@@ -9,7 +9,10 @@ failures.py       what went wrong, by cause, with its cost and what would help
 generate.py       the main stage: from queries to pairs
 inputs.py         bring the input into the ledger
 judge.py          the stage that asks a model to judge something by a rubric
+metrics.py        the numbers of a run as metrics, in Prometheus' text format
+metrics_output.py  offer them at a port, in a file or by OTLP while the run works
 model_life.py     when a model is shut down, by the server's list and the table
+otel.py           metrics and sampled spans by OTLP
 outputs.py        write the files of a run besides its ledger
 prepare.py        find and check plugin, prompt and endpoint
 preview.py        show the messages that would be sent

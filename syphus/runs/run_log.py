@@ -24,6 +24,7 @@ from syphus.formats.translation_report import TRANSLATE_STAGE, TranslationReport
 from syphus.ledger.store import Store
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.progress_lines import ProgressFormatter, local_time
+from syphus.runs.metrics_output import offer_metrics
 from syphus.runs.prepare import RunContext
 from syphus.text import format_spent, one_line, pluralize, printable
 from syphus.types import State
@@ -165,7 +166,8 @@ def keep_log(store: Store, context: RunContext, observer: Observer, what: str) -
     sampling = {name: getattr(config, name) for name in ("temperature", "top_p", "max_tokens", "effort", "seed")}
     log.note("settings: " + ", ".join(f"{name} {value}" for name, value in sampling.items() if value is not None))
     try:
-        yield log
+        with offer_metrics(options.metrics, store.folder, log.say):
+            yield log
     except SyphusError as error:
         log.end(None, error, error.exit_code)
         raise
