@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol, TextIO
 
-from syphus.errors import ConfigError, OutputError
+from syphus.io.durable import open_log
 from syphus.io.terminal import Panel
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.progress_lines import ProgressFormatter, StopWatch, draw_bar, local_time
@@ -365,34 +365,12 @@ def open_observer(quiet: bool = False, verbose: bool = False, log_file: Path | N
     with contextlib.ExitStack() as opened:
         observers = [QuietObserver(sys.stderr) if quiet else make_observer()]
         if log_file is not None:
-            observers.append(LogObserver(opened.enter_context(_open_log(log_file))))
+            observers.append(LogObserver(opened.enter_context(open_log(log_file))))
         observer = observers[0] if len(observers) == 1 else ObserverGroup(*observers)
         opened.callback(observer.close)
         if verbose:
             opened.enter_context(_debug_lines(observer))
         yield observer
-
-
-@contextlib.contextmanager
-def _open_log(path: Path) -> Iterator[IO[str]]:
-    """Open the log file. Raises `ConfigError` if it can't be opened, `OutputError` at the end if not written."""
-    try:
-        file = open(path, "a", encoding="utf-8", errors="replace", opener=_without_waiting)  # noqa: SIM115 - closed below
-        os.set_blocking(file.fileno(), True)
-    except OSError as error:
-        raise ConfigError(f"--log-file {path} can't be written: {error.strerror}.") from error
-    try:
-        yield file
-    finally:
-        try:
-            file.close()
-        except OSError as error:
-            raise OutputError(f"--log-file {path} can't be written: {error.strerror}.") from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that nobody reads is an error, instead of a wait without end."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 @contextlib.contextmanager

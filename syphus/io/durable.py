@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from syphus.errors import RunError, StorageError
+from syphus.errors import ConfigError, OutputError, RunError, StorageError
 
 
 @contextlib.contextmanager
@@ -180,3 +180,25 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def open_log(path: Path) -> Iterator[IO[str]]:
+    """Open the log file. Raises `ConfigError` if it can't be opened, `OutputError` at the end if not written."""
+    try:
+        file = open(path, "a", encoding="utf-8", errors="replace", opener=_without_waiting)  # noqa: SIM115 - closed below
+        os.set_blocking(file.fileno(), True)
+    except OSError as error:
+        raise ConfigError(f"--log-file {path} can't be written: {error.strerror}.") from error
+    try:
+        yield file
+    finally:
+        try:
+            file.close()
+        except OSError as error:
+            raise OutputError(f"--log-file {path} can't be written: {error.strerror}.") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody reads is an error, instead of a wait without end."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)

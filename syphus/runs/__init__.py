@@ -1,7 +1,7 @@
 """One run: prepare it, read its input, generate, report, clean, export, push, and look at it.
 
 clean.py          judge all stored answers again
-control.py        change a run while it works, from another process
+control.py        how fast a run works, and changes of it while it works
 describe.py       the command `describe`: task descriptions from a sample of pairs
 export.py         write the pairs in other formats
 export_options.py what goes into an export

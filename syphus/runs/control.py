@@ -1,4 +1,4 @@
-"""Changes a run while it works, from another process: leaves the changes at its desk, and waits for the reply.
+"""A run while it works, seen from another process: how fast it is, and changes, left at its desk until it replies.
 
 The reply is in the run's ledger. A run looks several times a second while it asks a model; while it reads its input or
 writes its files, it does not, and takes a change as soon as it asks again.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syphus.errors import ConfigError, RunError
+from syphus.formats.report import Report
 from syphus.ledger.control_desk import (
     STOP,
     ControlSettings,
@@ -23,13 +24,40 @@ from syphus.ledger.control_desk import (
     new_request,
     process_name,
 )
+from syphus.ledger.schema import PACE_SECONDS
 from syphus.ledger.sessions import ControlChange, all_changes, changes_of_request, read_controls
-from syphus.ledger.store import LockHolder, is_working, lock_holder, open_for_reading
+from syphus.ledger.store import LockHolder, Store, is_working, lock_holder, open_for_reading
+from syphus.types import State
 
-__all__ = ["ControlState", "ControlValues", "change_line", "change_run", "control_lines", "control_state"]
+__all__ = ["ControlState", "ControlValues", "WorkingProcess", "change_line", "change_run", "control_state"]
 
 WAIT_SECONDS = 10.0  #: for the reply
 _LOOK_EVERY = 0.05  # seconds
+
+
+_RATE_SECONDS = 60  #: over which the rate of a working run is measured
+
+
+class WorkingProcess(NamedTuple):
+    """What is known of the process that works on a run."""
+
+    process: LockHolder | None  #: None if it is of an earlier version
+    started: float  #: seconds since the epoch
+    rows_per_minute: float  #: over the last minute
+    seconds_left: float | None  #: at this rate; None if nothing was done in the last minute
+    last_answer: float | None  #: seconds ago
+
+
+def working_now(store: Store, folder: Path, report: Report, now: float) -> WorkingProcess:
+    """Return how fast a run is at the moment. `now` is in seconds since the epoch."""
+    started = report.sessions[-1].started if report.sessions else now
+    since = max(now - _RATE_SECONDS, started)
+    rows = store.read_value("SELECT total(outcomes) FROM pace WHERE at > ?", since // PACE_SECONDS)
+    newest = store.read_value("SELECT max(newest) FROM pace WHERE answers > 0")
+    rate = 60 * float(rows) / max(now - (since // PACE_SECONDS + 1) * PACE_SECONDS, PACE_SECONDS)
+    pending = report.counts.states[State.PENDING]
+    left = 60 * pending / rate if rate else None
+    return WorkingProcess(lock_holder(folder), started, rate, left, None if newest is None else now - newest)
 
 
 class ControlState(NamedTuple):

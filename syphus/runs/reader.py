@@ -20,9 +20,9 @@ from syphus.io.text_files import missing
 from syphus.ledger.parts import chunk_id
 from syphus.ledger.results import answered_queries, describe_query, raw_answers
 from syphus.ledger.reviewed import ReviewCounts, ReviewRecord, count_run_reviews, read_reviews
-from syphus.ledger.schema import PACE_SECONDS
 from syphus.ledger.sessions import SessionControls, read_controls
-from syphus.ledger.store import FILE, LockHolder, Store, is_working, lock_holder, open_for_reading
+from syphus.ledger.store import FILE, Store, is_working, open_for_reading
+from syphus.runs.control import WorkingProcess, working_now
 from syphus.runs.failures import Failures, read_failures
 from syphus.runs.generate import GenerateStage
 from syphus.runs.rows import RowFilter, RowRecord, check_ids, nearest_ids, read_rows
@@ -33,7 +33,6 @@ from syphus.types import State
 if TYPE_CHECKING:
     import pandas
 
-_RATE_SECONDS = 60  #: over which the rate of a working run is measured
 _BATCH = 10_000  #: pairs that are made into a part of a table at once
 
 
@@ -75,28 +74,6 @@ class AnswerRecord(NamedTuple):
     seconds: float  #: that the request took
     stage: str  #: what it was asked for: generation, translation, a cold start
     queries: tuple[str, ...]  #: ids of the queries whose newest answer it is; () if a later answer has replaced it
-
-
-class WorkingProcess(NamedTuple):
-    """What is known of the process that works on a run."""
-
-    process: LockHolder | None  #: None if it is of an earlier version
-    started: float  #: seconds since the epoch
-    rows_per_minute: float  #: over the last minute
-    seconds_left: float | None  #: at this rate; None if nothing was done in the last minute
-    last_answer: float | None  #: seconds ago
-
-
-def working_now(store: Store, folder: Path, report: Report, now: float) -> WorkingProcess:
-    """Return how fast a run is at the moment. `now` is in seconds since the epoch."""
-    started = report.sessions[-1].started if report.sessions else now
-    since = max(now - _RATE_SECONDS, started)
-    rows = store.read_value("SELECT total(outcomes) FROM pace WHERE at > ?", since // PACE_SECONDS)
-    newest = store.read_value("SELECT max(newest) FROM pace WHERE answers > 0")
-    rate = 60 * float(rows) / max(now - (since // PACE_SECONDS + 1) * PACE_SECONDS, PACE_SECONDS)
-    pending = report.counts.states[State.PENDING]
-    left = 60 * pending / rate if rate else None
-    return WorkingProcess(lock_holder(folder), started, rate, left, None if newest is None else now - newest)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from syphus.ledger.records import ANSWERED
 from syphus.ledger.schema import PACE_SECONDS
 from syphus.ledger.store import Store, is_working
 from syphus.ledger.summary import has_parts
+from syphus.runs.control import working_now
 from syphus.runs.generate import GenerateStage
-from syphus.runs.reader import working_now
 from syphus.runs.run_settings import KeptCommand, kept_command, stored_prices
 from syphus.types import ReasonKind, State
 
