@@ -182,7 +182,8 @@ def _work(folder: Path, pace: float, most: int, stop: Event, done: Any) -> None:
 @contextmanager
 def working(folder: Path, pace: float, most: int = 10**9) -> Iterator[Any]:
     """Let a run work meanwhile; it gives a queue with a `Writing` at the end."""
-    stop, done = multiprocessing.Event(), multiprocessing.Queue[Writing]()
+    stop = multiprocessing.Event()
+    done: multiprocessing.SimpleQueue[Writing] = multiprocessing.SimpleQueue()
     worker = multiprocessing.Process(target=_work, args=(folder, pace, most, stop, done))
     worker.start()
     try:

@@ -24,9 +24,8 @@ from syphus.ledger.sessions import SessionControls, read_controls
 from syphus.ledger.store import FILE, Store, is_working, open_for_reading
 from syphus.runs.control import WorkingProcess, working_now
 from syphus.runs.failures import Failures, read_failures
-from syphus.runs.generate import GenerateStage
 from syphus.runs.rows import RowFilter, RowRecord, check_ids, nearest_ids, read_rows
-from syphus.runs.run_settings import KeptCommand, kept_command, stored_prices
+from syphus.runs.run_settings import GENERATE, KeptCommand, kept_command, stored_prices
 from syphus.text import alternatives
 from syphus.types import State
 
@@ -146,7 +145,7 @@ class RunReader:
             working = is_running(self.folder, report)
             process = working_now(self._store, self.folder, report, time.time()) if working else None
             command, controls = kept_command(self._store), read_controls(self._store)
-            reviews = count_run_reviews(self._store, GenerateStage.name)
+            reviews = count_run_reviews(self._store, GENERATE)
         return RunStatus(
             counts={state.value: count for state, count in report.counts.states.items()},
             pairs=report.counts.pairs,
@@ -190,7 +189,7 @@ class RunReader:
 
     def pairs(self) -> Iterator[PairRecord]:
         """Iterate over the accepted pairs, in the order of the input."""
-        for result in pairs_with_context(self._store, GenerateStage.name):
+        for result in pairs_with_context(self._store, GENERATE):
             for pair, context in zip(result.pairs, result.contexts(), strict=True):
                 yield PairRecord(
                     id=pair.id,
@@ -204,11 +203,11 @@ class RunReader:
 
     def reviews(self) -> Iterator[ReviewRecord]:
         """Iterate over the decisions of reviewers, in the order in which they came."""
-        return read_reviews(self._store, GenerateStage.name)
+        return read_reviews(self._store, GENERATE)
 
     def outcomes(self) -> Iterator[OutcomeRecord]:
         """Iterate over the queries and what became of each, in the order of the input."""
-        for each in answered_queries(self._store, GenerateStage.name):
+        for each in answered_queries(self._store, GENERATE):
             yield OutcomeRecord(
                 query=each.query.id,
                 annotation=each.query.text,
@@ -273,7 +272,7 @@ def read_status(folder: Path) -> Report:
 
 
 def _report(store: Store) -> Report:
-    report = make_report(store, GenerateStage.name, stored_prices(store))
+    report = make_report(store, GENERATE, stored_prices(store))
     if report.translation is None or report.counts.total:
         return report
     return make_report(store, TRANSLATE_STAGE, stored_prices(store))  # the translation of a file
@@ -307,12 +306,12 @@ def read_query(folder: Path, query: str) -> dict[str, object]:
     try:
         with store.snapshot():
             found = (
-                describe_query(store, GenerateStage.name, query)
+                describe_query(store, GENERATE, query)
                 or describe_query(store, TRANSLATE_STAGE, query)
                 or _find_chunks(store, query)
             )
             if found is None:
-                raise InputError(f"{folder} has no query {query!r}{nearest_ids(store, GenerateStage.name, query)}")
+                raise InputError(f"{folder} has no query {query!r}{nearest_ids(store, GENERATE, query)}")
     finally:
         store.close()
     return found

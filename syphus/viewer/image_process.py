@@ -14,38 +14,19 @@ import sys
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
 
 from syphus.declarations import Frame, Still, Video
 from syphus.errors import ImageError, SyphusError
+from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.images.prompt.lookup import ImageLookup, digest_of
 from syphus.io.media import media_kind
 from syphus.text import one_line
-from syphus.types import PromptImage
+from syphus.viewer.images_of import TYPES, ViewJob
 
-TYPES = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "GIF": "image/gif",
-    "WebP": "image/webp",
-    "BMP": "image/bmp",
-    "AVIF": "image/avif",
-}  #: of the images that browsers show; an SVG is a program
 MOST_BYTES = 64 << 20  #: of an image
 _MOST_PIXELS = 100_000_000
 _QUALITY = 82
 _SMALL = ("JPEG", "PNG", "WEBP", "GIF")  #: that are sent as they are if they are small
-
-
-class ViewJob(NamedTuple):
-    """An image to read. `images` are the stores and folders to look in, `kept` is the run's own folder of images."""
-
-    image: PromptImage
-    images: tuple[Path, ...]
-    kept: Path
-    plugin: str  #: that knows which file of a folder an id means, "" for none
-    plugin_folders: tuple[Path, ...]
-    size: int  #: scale to this longest side in pixels, 0 for as it is
 
 
 class ImageFinder:
@@ -67,10 +48,10 @@ class ImageFinder:
         return one_line(problem, 300)
 
     def _lookup(self, images: Path | None, job: ViewJob) -> ImageLookup:
-        key = (images, job.kept, job.plugin)
+        key = (images, job.run, job.plugin)
         if key not in self._opened:
             lister = _Lister(job.plugin, job.plugin_folders) if job.plugin and images and images.is_dir() else None
-            self._opened[key] = ImageLookup(images, job.kept, lister)
+            self._opened[key] = ImageLookup(images, job.run / IMAGES_FOLDER, lister)
         return self._opened[key]
 
 

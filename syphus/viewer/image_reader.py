@@ -18,13 +18,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.io.media import media_kind
 from syphus.ledger.store import Store
 from syphus.runs.run_settings import kept_command
 from syphus.types import PromptImage
-from syphus.viewer.image_process import TYPES, ViewJob
-from syphus.viewer.images_of import ShownImage, images_of_query
+from syphus.viewer.images_of import TYPES, ShownImage, ViewJob, images_of_query
 
 _IDLE_SECONDS = 60.0  #: after which the process ends
 _SECONDS = 30.0  #: that an image may take: the first of a store without an index reads all its ids
@@ -67,7 +65,7 @@ class ImageReader:
         return ViewJob(
             image=_without_data(images[k].image),
             images=(*self._images, *([Path(str(named))] if named else [])),
-            kept=folder.absolute() / IMAGES_FOLDER,
+            run=folder.absolute(),
             plugin=str(dataset or ""),
             plugin_folders=tuple(Path(str(each)) for each in folders) if isinstance(folders, list) else (),
             size=min(size, _LARGEST_SIDE),

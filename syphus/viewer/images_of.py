@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import orjson
@@ -16,9 +17,28 @@ from syphus.ledger.serialization import load_images
 from syphus.ledger.store import Store
 from syphus.types import PromptImage
 
+TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "GIF": "image/gif",
+    "WebP": "image/webp",
+    "BMP": "image/bmp",
+    "AVIF": "image/avif",
+}  #: of the images that browsers show; an SVG is a program
 _SHOWN = 12  #: images of a row of a list
 #: The end of an id of `syphus.declarations.Video`: the second, padded with zeros to 4 or 8 digits.
 _SECOND = re.compile(r"(.*\D)(\d{4}|\d{8})", re.DOTALL)
+
+
+class ViewJob(NamedTuple):
+    """An image to read. `images` are the stores and folders to look in, `run` is the run's folder."""
+
+    image: PromptImage
+    images: tuple[Path, ...]
+    run: Path
+    plugin: str  #: that knows which file of a folder an id means, "" for none
+    plugin_folders: tuple[Path, ...]
+    size: int  #: scale to this longest side in pixels, 0 for as it is
 
 
 class ShownImage(NamedTuple):

@@ -15,7 +15,8 @@ from typing import TypeVar
 from syphus.errors import RunError, StorageError
 from syphus.ledger.store import Store, open_for_reading
 
-_THREADS = 4  #: each needs a few megabytes while it reads
+_THREADS = 3  #: each needs a few megabytes while it reads
+_CACHE = 2000  #: KiB of pages that one read keeps; the system keeps more
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ def _read(folder: Path, function: Callable[[Store], T]) -> T:
     store = open_for_reading(folder)
     try:
         store.read("PRAGMA query_only = 1")
+        store.read(f"PRAGMA cache_size = -{_CACHE}")
         with store.snapshot():
             return function(store)
     finally:

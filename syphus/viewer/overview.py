@@ -17,8 +17,7 @@ from syphus.ledger.schema import PACE_SECONDS
 from syphus.ledger.store import Store, is_working
 from syphus.ledger.summary import has_parts
 from syphus.runs.control import working_now
-from syphus.runs.generate import GenerateStage
-from syphus.runs.run_settings import KeptCommand, kept_command, stored_prices
+from syphus.runs.run_settings import GENERATE, KeptCommand, kept_command, stored_prices
 from syphus.types import ReasonKind, State
 
 _PACES = 360  #: of the newest, for a chart of the rate
@@ -100,7 +99,7 @@ def _line(store: Store, overview: Mapping[str, object]) -> dict[str, object]:
 
 
 def _report(store: Store, prices: Prices) -> Report:
-    report = make_report(store, GenerateStage.name, prices, brief=True)
+    report = make_report(store, GENERATE, prices, brief=True)
     if report.counts.total or not has_parts(store, TRANSLATE_STAGE):
         return report
     return make_report(store, TRANSLATE_STAGE, prices, brief=True)  # the translation of a file

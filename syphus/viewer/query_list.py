@@ -102,7 +102,8 @@ def _share(store: Store, wanted: QueryFilter, order: Order, key: Key | None) -> 
 
 _ROW = (
     "SELECT query.n, id, position, {state}, {reason}, query.pairs, attempts, {used}, query.answer, {detail} "
-    "FROM query {parts} {answers} WHERE query.n IN ({marks}) AND stage = ? AND position IS NOT NULL {where}"
+    # `+` lets SQLite look the rows up by number: it would go through all rows of the stage instead
+    "FROM query {parts} {answers} WHERE query.n IN ({marks}) AND +stage = ? AND +position IS NOT NULL {where}"
 )
 
 
@@ -154,7 +155,7 @@ def _with_rule(store: Store, rule: str, numbers: Sequence[int]) -> set[int]:
     places = marks(numbers)
     rows = store.read(
         f"SELECT n FROM result, json_each(repairs) WHERE n IN ({places}) AND repairs <> '{{}}' AND key = ? "
-        f"UNION SELECT n FROM query WHERE n IN ({places}) AND state = 'invalid' AND (reason = ? OR EXISTS "
+        f"UNION SELECT n FROM query WHERE n IN ({places}) AND +state = 'invalid' AND (reason = ? OR EXISTS "
         "(SELECT 1 FROM result WHERE result.n = query.n AND instr(char(10) || detail, char(10) || ?)))",
         *(*numbers, rule, *numbers, rule, rule),
     )

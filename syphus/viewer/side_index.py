@@ -24,7 +24,7 @@ from syphus.viewer.query_filter import Text
 _FOLLOW_SECONDS = 5.0  #: between looks at a run that is being looked at
 _OLD_SECONDS = 30 * 86400.0  #: after which an index that nobody used is deleted
 _LOW_PRIORITY = 15
-_CACHE = 4000  #: KiB
+_CACHE = 2000  #: KiB
 
 
 class SideIndex:
