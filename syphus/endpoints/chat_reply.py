@@ -56,6 +56,16 @@ _PROMPT_NAME = re.compile(r"prompt|input", re.IGNORECASE)
 _THOUGHTS_NAME = re.compile(r"thought|reason|think", re.IGNORECASE)
 _ANSWER_NAME = re.compile(r"completion|output|candidate|generated|eval_count|response_?token", re.IGNORECASE)
 _TOTAL_NAME = re.compile(r"total", re.IGNORECASE)
+#: Keys of answers of other APIs, and their addresses that speak chat completions. By the makers' own pages on
+#: OpenAI compatibility: ai.google.dev, docs.ollama.com, platform.claude.com (looked up 2026-12-01).
+_OTHER_APIS = (
+    ("candidates", "Gemini's own API", "https://generativelanguage.googleapis.com/v1beta/openai"),
+    ("promptFeedback", "Gemini's own API", "https://generativelanguage.googleapis.com/v1beta/openai"),
+    ("stop_reason", "Anthropic's own API", "https://api.anthropic.com/v1"),
+    ("done", "Ollama's own API", "http://HOST:11434/v1"),
+    ("output", "the Responses API", "the same without /responses"),
+    ("generated_text", "the API of a text generation server", "the same with /v1"),
+)
 _MAX_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
 
 
@@ -81,7 +91,19 @@ def unexpected_body(expected: str, data: object, body: bytes) -> ReplyVerdict:
         status = error.get("code") or error.get("status") if isinstance(error, dict) else data.get("code")
         verdict = ReplyVerdict(Action.RETRY, "error inside a 200", text, maybe_billed=True)
         return replace(verdict, inner_status=status_of(status), inner_error=error)
-    return ReplyVerdict(Action.RETRY, f"not a {expected}", _excerpt(body), maybe_billed=True)
+    return ReplyVerdict(Action.RETRY, f"not a {expected}", _other_api(data) + _excerpt(body), maybe_billed=True)
+
+
+def _other_api(data: object) -> str:
+    """Return whose native API answers in this form, and where its compatible one is; "" for anything else."""
+    first = data[0] if isinstance(data, list) and data else data
+    keys = first.keys() if isinstance(first, dict) else ()
+    found = (
+        f"This is {name}; set the base URL to its compatible one: {where}. "
+        for key, name, where in _OTHER_APIS
+        if key in keys
+    )
+    return next(found, "")
 
 
 def status_of(code: object) -> int:

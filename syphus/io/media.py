@@ -171,8 +171,8 @@ def unread_reason(head: bytes) -> str:
 def image_files(folder: str | Path) -> Iterator[Path]:
     """Yield the image files below a folder, frame 9 before frame 10. Raises `InputError`.
 
-    They are told by their suffixes, and others by their first bytes: a photo without a suffix, or in a format that is
-    not read. Those are left out if they lie beside an image of the same name, as a camera's raw files do.
+    They are told by their suffixes, and others by their first bytes: a photo without a suffix, a PDF, or a format that
+    is not read. Those are left out if they lie beside an image of the same name, as a camera's raw files do.
     """
     return _files(folder, IMAGES, "image")
 
@@ -208,7 +208,7 @@ def _is_of_kind(file: str, root: str, kind: str) -> bool:
             found = media_kind(opened.read(_HEAD))
     except (OSError, InputError):
         return False
-    return found is not None and found.group == kind
+    return found is not None and (found.group == kind or (kind == "image" and found.group == "other"))
 
 
 def _has_readable_twin(file: str, suffixes: frozenset[str]) -> bool:

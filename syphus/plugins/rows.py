@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import os
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import NoReturn, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from syphus.errors import InputError, PluginError
 from syphus.io.text_files import text_problem
@@ -92,11 +94,27 @@ def _image(value: object) -> PromptImage:
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, str) and value:
-        return PromptImage(path=_clean(value, "images"))
+        data = _data_of_uri(value)
+        return PromptImage(data=data) if data else PromptImage(path=_clean(value, "images"))
     name = value.get("id") if isinstance(value, Mapping) and len(value) == 1 else None
     if not isinstance(name, str) or not name:
         raise PluginError(f'"images" must hold paths, bytes or {{"id": "..."}}, {value!r:.60} is none of them')
     return PromptImage(id=_clean(name, "images"))
+
+
+def _data_of_uri(value: str) -> bytes:
+    """Return the bytes of a data URI (RFC 2397); b"" for any other text, and for one that can't be decoded."""
+    scheme, colon, rest = value[:2_000].partition(":")
+    header, comma, _ = rest.partition(",")
+    if not colon or not comma or scheme.strip().lower() != "data":
+        return b""
+    body = unquote_to_bytes(value[len(scheme) + len(header) + 2 :])
+    if not header.lower().replace(" ", "").endswith(";base64"):
+        return body
+    try:
+        return b64decode(b"".join(body.split()), validate=True)
+    except ValueError:
+        return b""
 
 
 def _pairs(value: object) -> tuple[Pair, ...]:

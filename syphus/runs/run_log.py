@@ -151,7 +151,7 @@ def keep_log(store: Store, context: RunContext, observer: Observer, what: str) -
     """
     options, config = context.options, context.config
     command = (options.notify or config.notify).strip()
-    check_notify(command, observer)
+    is_found = check_notify(command, observer)
     log = RunLog(store.folder, observer, context.redactor.scrub)
     limits = {
         "max cost": options.max_cost,
@@ -173,7 +173,7 @@ def keep_log(store: Store, context: RunContext, observer: Observer, what: str) -
         raise
     finally:
         log.close()
-        if log.ending is not None:
+        if log.ending is not None and is_found:
             notify_end(command, log.ending, observer)
 
 
@@ -271,19 +271,22 @@ def split_command(command: str) -> list[str]:
     return shlex.split(command)
 
 
-def check_notify(command: str | None, observer: Observer) -> None:
-    """Say at once if the command of `--notify` can't be found: at the end, days later, nobody would hear of it."""
+def check_notify(command: str | None, observer: Observer) -> bool:
+    """Return whether the command of `--notify` is there. If not, say so: at the end, days later, nobody would know."""
     if not command:
-        return
+        return False
     try:
         words = split_command(command)
     except ValueError as error:
         observer.say(f"--notify: {one_line(command, 100)}: {str(error).lower()}; nobody will be notified.")
-        return
-    if not words or shutil.which(words[0]) is None:
-        observer.say(f"--notify: {words[0] if words else 'the command'} is not found; nobody will be notified.")
+        return False
+    is_found = bool(words) and shutil.which(words[0]) is not None
+    if not is_found:
+        name = one_line(words[0], 100) if words else "the command"
+        observer.say(f"--notify: {name} is not found; nobody will be notified.")
     if any(_is_code(words, i) and "{" in each for i, each in enumerate(words)):
         observer.say('--notify: nothing is replaced in code. Use "$SYPHUS_MESSAGE" instead of {message}, and so on.')
+    return is_found
 
 
 def _is_code(words: list[str], number: int) -> bool:

@@ -418,3 +418,23 @@ def test_usage_is_read_as_floats_beside_the_choice_and_as_a_sum() -> None:
     found = usage(usage={"total_tokens": 5000})
     assert found.prompt_tokens + found.completion_tokens == 5000
     assert found.estimated
+
+
+@pytest.mark.parametrize(
+    ("body", "remedy"),
+    [
+        ({"candidates": [{"content": {"parts": [{"text": "A cat."}]}, "finishReason": "STOP"}]}, "/v1beta/openai. "),
+        ({"promptFeedback": {"blockReason": "SAFETY"}}, "/v1beta/openai. "),
+        ({"type": "message", "content": [{"type": "text", "text": "A cat."}], "stop_reason": "end_turn"}, "com/v1. "),
+        ({"model": "llava", "message": {"role": "assistant", "content": "A cat."}, "done": True}, ":11434/v1. "),
+        ({"model": "llava", "response": "A cat.", "done": True}, ":11434/v1. "),
+        ({"object": "response", "output": [{"type": "message"}]}, "without /responses: "),
+        ([{"generated_text": "A cat."}], "the same with /v1: "),
+        ({"text": "A cat."}, ""),
+    ],
+)
+def test_the_answer_of_another_api_says_which_address_is_right(body: object, remedy: str) -> None:
+    verdict = classify_chat_reply(json.dumps(body).encode(), 10, {"content-type": "application/json"})
+    assert verdict.cause == "not a chat completion"
+    assert remedy in verdict.message
+    assert bool(remedy) == verdict.message.startswith("This is ")

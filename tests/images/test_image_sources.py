@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from media import every, skipped, write_json, write_still, write_video
 
-from syphus.errors import InputError
+from syphus.errors import InputError, RunError
 from syphus.formats.mimicit.images import read_image_ids
 from syphus.images.convert import ConversionResult, convert
 from syphus.images.convert_options import ConvertOptions
@@ -281,3 +281,29 @@ def test_a_bad_record_stops_convert_unless_bad_rows_are_allowed(tmp_path: Path, 
         run(allow=False)
     done = run(allow=True)
     assert (done.images, list(done.reasons)) == (1, ["bad row"])
+
+
+@pytest.mark.parametrize("start", [b"%PDF-1.7 ", b"%!PS-Adobe-3.0 EPSF-3.0", b"\xc5\xd0\xd3\xc6 ", b"8BPS\0\1"])
+def test_a_document_among_the_photos_is_listed_with_its_reason(tmp_path: Path, start: bytes) -> None:
+    write_still(tmp_path / "photos" / "1.jpg")
+    (tmp_path / "photos" / "2.any").write_bytes(start + b"x" * 100)
+    (tmp_path / "photos" / "notes.txt").write_text("a note", "utf-8")
+    options = ConvertOptions(
+        output=str(tmp_path / "VST.parquet"), name="VisualStoryTelling.video", num_threads=1,
+        image_path=str(tmp_path / "photos"),
+    )  # fmt: skip
+    done = convert(options, lambda _: None, lambda _: None, lambda *_: None)
+    assert done.images == 1
+    (reason,) = skipped(done.files[1]).values()
+    assert reason.startswith(("not an image but ", "Photoshop is not read"))
+
+
+def test_an_output_below_a_file_is_the_path_s_fault(tmp_path: Path) -> None:
+    write_still(tmp_path / "photos" / "1.jpg")
+    (tmp_path / "file").write_text("x", "utf-8")
+    for output in ("file", "file/x.parquet", "file/store"):
+        options = ConvertOptions(
+            output=str(tmp_path / output), name="VisualStoryTelling.video", image_path=str(tmp_path / "photos")
+        )
+        with pytest.raises(RunError):
+            convert(options, lambda _: None, lambda _: None, lambda *_: None)

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from harness import Ran, server
@@ -307,3 +308,21 @@ def test_more_images_than_a_request_can_hold_are_not_sent(tmp_path: Path, endpoi
 def test_an_id_that_is_too_long_for_a_file_name_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="missing in"):
         ImageLookup(tmp_path, None).read(PromptImage(id="猫" * 100))
+
+
+def test_a_data_uri_is_an_image_and_an_address_is_named_as_one(tmp_path: Path, endpoint: SimulatedServer) -> None:
+    coded = base64.b64encode(picture(64, 48, 1)).decode()
+    uris = [
+        f"data:image/jpeg;base64,{coded}", f"DATA:image/jpeg;charset=utf-8; base64 ,{coded[:80]}\n{coded[80:]}",
+        f"data:;base64,{quote(coded)}", f"data:image/jpeg,{quote(picture(64, 48, 1))}",
+    ]  # fmt: skip
+    wrong = ["data:image/png;base64,*", "http://a.example/b.jpg", "s3://bucket/a.jpg", f"https://a.example/{'n' * 300}"]
+    rows: list[dict[str, object]] = [
+        {"id": str(number), "text": f"a cat, {number}", "images": [path]} for number, path in enumerate([*uris, *wrong])
+    ]
+    ran = ask(tmp_path, endpoint, rows)
+    assert ran.states == {State.OK: 4, State.FAILED: 4}, ran.lines
+    details = [str(query(ran, str(number))["detail"]) for number in range(4, 8)]
+    assert details[0].endswith("a data URI that can't be decoded")
+    assert all("an address (" in detail and "download it" in detail for detail in details[1:]), details
+    assert all(len(detail) < 330 for detail in details)

@@ -16,7 +16,7 @@ from threading import Lock, get_ident
 from typing import TypeAlias
 
 from syphus.declarations import Frame, Still, Video
-from syphus.errors import ImageError, UsageError
+from syphus.errors import ImageError, UsageError, short_name
 from syphus.images.store import ImageStore, open_store
 from syphus.io.durable import storage_faults, temporary_database
 from syphus.io.text_files import text_problem
@@ -25,6 +25,7 @@ from syphus.types import PromptImage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")  #: of image files, also in upper case
 _OWN_NAME = re.compile(r"\w+?_IMG_(.+)", re.DOTALL)  #: `XX_IMG_<name of the image>`, as MIMIC-IT calls images
+_SCHEME = re.compile(r"\s*(data(?=:)|[A-Za-z][\w+.-]+(?=://))")
 _CACHE = 32_000  # KiB
 
 #: Yields the images in a folder, with the ids that the plugin gives them.
@@ -53,6 +54,8 @@ class ImageLookup:
         if image.data:
             return image.data
         if image.path:
+            if problem := _address_problem(image.path):
+                raise ImageError(short_name(image.path), problem)
             forms = [self._base / form for form in normal_forms(image.path)]
             return _read(next(filter(os.path.isfile, forms), forms[0]), image.path)
         if not image.id:
@@ -195,6 +198,14 @@ class ListedFiles:
 def digest_of(data: bytes) -> str:
     """Return the hash that identifies content: 32 hex digits of BLAKE2b."""
     return blake2b(data, digest_size=16).hexdigest()
+
+
+def _address_problem(path: str) -> str:
+    """Return why an image can't be read whose path is an address; "" if it is none."""
+    scheme = found[1].lower() if (found := _SCHEME.match(path)) else ""
+    if scheme == "data":
+        return "a data URI that can't be decoded"
+    return f"an address ({scheme}), not a file: download it, and name the file" if scheme else ""
 
 
 def _read(path: Path, name: str) -> bytes:
