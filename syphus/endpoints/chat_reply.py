@@ -56,8 +56,7 @@ _PROMPT_NAME = re.compile(r"prompt|input", re.IGNORECASE)
 _THOUGHTS_NAME = re.compile(r"thought|reason|think", re.IGNORECASE)
 _ANSWER_NAME = re.compile(r"completion|output|candidate|generated|eval_count|response_?token", re.IGNORECASE)
 _TOTAL_NAME = re.compile(r"total", re.IGNORECASE)
-#: Keys of answers of other APIs, and their addresses that speak chat completions. By the makers' own pages on
-#: OpenAI compatibility: ai.google.dev, docs.ollama.com, platform.claude.com (looked up 2026-12-01).
+# Keys of their answers; by ai.google.dev, docs.ollama.com and platform.claude.com, on compatibility (2026-12-01).
 _OTHER_APIS = (
     ("candidates", "Gemini's own API", "https://generativelanguage.googleapis.com/v1beta/openai"),
     ("promptFeedback", "Gemini's own API", "https://generativelanguage.googleapis.com/v1beta/openai"),
@@ -97,13 +96,8 @@ def unexpected_body(expected: str, data: object, body: bytes) -> ReplyVerdict:
 def _other_api(data: object) -> str:
     """Return whose native API answers in this form, and where its compatible one is; "" for anything else."""
     first = data[0] if isinstance(data, list) and data else data
-    keys = first.keys() if isinstance(first, dict) else ()
-    found = (
-        f"This is {name}; set the base URL to its compatible one: {where}. "
-        for key, name, where in _OTHER_APIS
-        if key in keys
-    )
-    return next(found, "")
+    found = (each for each in _OTHER_APIS if isinstance(first, dict) and each[0] in first)
+    return next((f"This is {name}; set the base URL to its compatible one: {where}. " for _, name, where in found), "")
 
 
 def status_of(code: object) -> int:

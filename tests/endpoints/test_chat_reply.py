@@ -428,8 +428,8 @@ def test_usage_is_read_as_floats_beside_the_choice_and_as_a_sum() -> None:
         ({"type": "message", "content": [{"type": "text", "text": "A cat."}], "stop_reason": "end_turn"}, "com/v1. "),
         ({"model": "llava", "message": {"role": "assistant", "content": "A cat."}, "done": True}, ":11434/v1. "),
         ({"model": "llava", "response": "A cat.", "done": True}, ":11434/v1. "),
-        ({"object": "response", "output": [{"type": "message"}]}, "without /responses: "),
-        ([{"generated_text": "A cat."}], "the same with /v1: "),
+        ({"object": "response", "output": [{"type": "message"}]}, "without /responses. "),
+        ([{"generated_text": "A cat."}], "the same with /v1. "),
         ({"text": "A cat."}, ""),
     ],
 )
