@@ -6,7 +6,7 @@ import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -18,8 +18,8 @@ from syphus.io.json_stream import JsonReader
 from syphus.io.record_reader import Record
 from syphus.io.records import annotation_file, missing_file, read_json, read_json_items, read_jsonl
 from syphus.io.tables import read_parquet
-from syphus.io.text_files import open_file
-from syphus.text import split_words
+from syphus.io.text_files import BadRecords, bad_records, open_file
+from syphus.text import pluralize, split_words
 
 Path_: TypeAlias = tuple[str | int, ...]  # the keys that lead to a value; LIST stands for each element of a list
 
@@ -115,9 +115,28 @@ class Shape:
     keyed: bool = False
     keys: Column | None = None  #: the keys of the rows, if they identify them
     files: tuple[str, str, str] | None = None
+    problems: tuple[str, ...] = ()  #: of records that can't be read, and are left out
+
+    @property
+    def note(self) -> str:
+        """What is to be said about the records that can't be read; "" if there are none."""
+        if not self.problems:
+            return ""
+        records = pluralize(len(self.problems), "record can't be read", "records can't be read")
+        return f"{records}, the first: {self.problems[0]}; --allow-bad-rows counts them as failed"
 
 
 def look_at(path: str) -> Shape:
+    """Return how to read a file of annotations. Records that can't be read are left out. Raises `InputError`."""
+    bad = BadRecords()
+    before = bad_records.set(bad)
+    try:
+        return replace(_look_at(path), problems=tuple(bad.problems))
+    finally:
+        bad_records.reset(before)
+
+
+def _look_at(path: str) -> Shape:
     """Return the shape of the annotations at `path`. Raises `InputError` if nothing can be read from it."""
     source = Path(path)
     if not path or not source.exists():

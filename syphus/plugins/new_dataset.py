@@ -103,8 +103,8 @@ def new_dataset(
         for file, content in ((prompt_file, _prompt_source(guess, thing)), (plugin_file, plugin_text)):
             file.write(content.encode())
             file.flush()
-    problem = _first_problem(plugin, source)
-    lines = [f"{source}: {shape.kind}, {_count(shape)}", *_told(shape, guess)]
+    problem = shape.note or _first_problem(plugin, source)
+    lines = [f"{source}: {shape.kind}, {_count(shape, guess)}", *_told(shape, guess)]
     lines += [f"Note: {problem}"] if problem else []
     return NewDataset(f"{class_name}.{module}", plugin, prompt, (*lines, f"Wrote {plugin} and {prompt}."))
 
@@ -139,8 +139,11 @@ def _is_video(column: Column) -> bool:
     )
 
 
-def _count(shape: Shape) -> str:
-    return f"the first {shape.rows:,} rows" if shape.rows == LOOKED_AT else pluralize(shape.rows, "row")
+def _count(shape: Shape, guess: _Guess) -> str:
+    if shape.rows == LOOKED_AT:
+        return f"the first {shape.rows:,} rows"
+    queries = pluralize(_key_count(guess.key), "query", "queries") if guess.grouped and guess.key else ""
+    return pluralize(shape.rows, "row") + (f", {queries}" if queries else "")
 
 
 def _guess(shape: Shape, source: str, text: str, id_column: str) -> _Guess:

@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from syphus import new_dataset
-from syphus.errors import ConfigError, InputError, RunError, StorageError, SyphusError
+from syphus.errors import ConfigError, InputError, RunError, SyphusError
 from syphus.io.record_reader import Record
 from syphus.plugins.annotation_shape import columns_of
 from syphus.plugins.contract import load_prompt_template, queries
@@ -191,7 +191,7 @@ def test_both_files_are_written_or_none(tmp_path: Path) -> None:
         new_dataset("Street", tmp_path / "a.csv", folder=tmp_path)
     (tmp_path / "prompts").unlink()
     (tmp_path / "prompts" / ".street.yaml.partial" / "in the way").mkdir(parents=True)
-    with pytest.raises(StorageError):
+    with pytest.raises(RunError):
         new_dataset("Street", tmp_path / "a.csv", folder=tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.suffix in (".py", ".yaml")] == []
 
@@ -216,7 +216,7 @@ def test_what_was_guessed_is_told_and_rows_that_will_fail(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     Path("a.csv").write_text(lines("image,caption,width", *(f"{f},{t.partition(',')[0]},5" for f, t in PAIRS)), "utf-8")
     assert new_dataset("Street", "a.csv").lines == (
-        "a.csv: CSV, 4 rows",
+        "a.csv: CSV, 4 rows, 2 queries",
         "  id      image, once for all rows with the same",
         "  text    caption",
         "  images  image",
@@ -250,6 +250,17 @@ def test_a_file_of_which_nothing_can_be_made_is_refused(
         new_dataset("Street", tmp_path / name, folder=tmp_path)
     assert problem in str(caught.value)
     assert not (tmp_path / "datasets").exists()
+
+
+@pytest.mark.parametrize("bad", [b"{torn", b'{"image": "\xe9.jpg"}', b'{"image": NaN}', b'{"image": ' + b"[" * 3000])
+def test_a_bad_row_is_left_out_and_named_and_queries_are_counted(tmp_path: Path, bad: bytes) -> None:
+    lines = [json.dumps({"image": f"{n // 3}.jpg", "caption": f"A man rides horse {n}."}).encode() for n in range(30)]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join([*lines[:15], bad, *lines[15:]]))
+    said = new_dataset("Street", tmp_path / "a.jsonl", folder=tmp_path).lines
+    assert said[0].endswith("JSON Lines, 30 rows, 10 queries")
+    note = next(line for line in said if "--allow-bad-rows" in line)
+    assert note.startswith("Note: 1 record can't be read, the first: ")
+    assert "record 16 (line 16)" in note
 
 
 def test_the_columns_of_many_rows_are_found_in_a_moment() -> None:
