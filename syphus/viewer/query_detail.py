@@ -64,7 +64,7 @@ def read_query(store: Store, n: int, address: str) -> dict[str, object] | None:
         "attempts": attempts,
         "used": used,
         "ready": len(orjson.loads(ready)),
-        "pairs": _pairs(store, n, stored),
+        "pairs": described_pairs(store, n, stored),
         "parts": _parts(store, n),
         "neighbours": _neighbours(store, stage, position),
     }
@@ -159,7 +159,8 @@ def _own_turn(annotation: str, images: int) -> dict[str, object]:
     return {"role": "user", "content": [*({"image": k} for k in range(images)), {"text": annotation}], "own": True}
 
 
-def _pairs(store: Store, n: int, pairs: Sequence[StoredPair]) -> list[dict[str, object]]:
+def described_pairs(store: Store, n: int, pairs: Sequence[StoredPair]) -> list[dict[str, object]]:
+    """Return pairs of a query as JSON values, with their context and translations."""
     nearest = store.read_value("SELECT related FROM nearest WHERE n = ?", n) if _has_nearest(store) else None
     ids = ["", *(pair.id for pair in pairs)]  # by number, from 1
     contexts = orjson.loads(nearest) if nearest else [[ids[number] for number in pair.related] for pair in pairs]

@@ -1,0 +1,147 @@
+"""What rules and the judge are worth, from the decisions of reviewers: precision and recall with 95% intervals.
+
+A stratum is what is drawn from: the accepted answers of a run, the answers that one rule rejected, the pairs that the
+judge found bad, and those that it found good. Only units that were drawn at random in their stratum count, and each
+stratum is weighted by its size, so the estimates are unbiased whatever else people have looked at. The unit is an
+answer; one random pair stands for an accepted answer.
+
+Intervals of a share are Wilson's (1927), with the finite population correction; those of ratios of sums are by MOVER
+(Donner and Zou, "Closed-form confidence intervals for functions of the normal mean and standard deviation", 2012).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, sqrt
+from typing import NamedTuple
+
+Z = 1.96  #: of a 95% interval
+
+
+class Bounds(NamedTuple):
+    """An estimate with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_json(self) -> dict[str, float]:
+        """Return it as JSON values."""
+        return {"share": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+
+
+class Stratum(NamedTuple):
+    """A part of all answers: its size, and what was said of those of it that were drawn at random and judged."""
+
+    name: str  #: "accepted", "rule NAME", "judge bad", "judge good"
+    size: int
+    good: int = 0
+    bad: int = 0
+    undecided: int = 0  #: as many people say good as bad
+    seen: int = 0  #: judged by anybody, drawn at random or not
+
+    @property
+    def judged(self) -> int:
+        """The number of units that count."""
+        return self.good + self.bad
+
+    @property
+    def bad_share(self) -> Bounds:
+        """The share of bad ones."""
+        return wilson(self.bad, self.judged, self.size)
+
+    @property
+    def bad_mass(self) -> Bounds:
+        """The number of bad ones."""
+        return Bounds(*(each * self.size for each in self.bad_share))
+
+
+def wilson(hits: int, count: int, size: float = inf) -> Bounds:
+    """Return a share and its interval, of `count` units drawn from `size`; the interval is empty if all were drawn."""
+    if not count:
+        return Bounds(0.5, 0.0, 1.0)
+    share = hits / count
+    if count >= size:
+        return Bounds(share, share, share)
+    z = Z * (sqrt((size - count) / (size - 1)) if size < inf else 1.0)
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    return Bounds(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
+
+
+def total(parts: Sequence[Bounds]) -> Bounds:
+    """Return the sum of independent estimates."""
+    value = sum(each.value for each in parts)
+    below = sqrt(sum((each.value - each.low) ** 2 for each in parts))
+    above = sqrt(sum((each.high - each.value) ** 2 for each in parts))
+    return Bounds(value, max(0.0, value - below), value + above)
+
+
+def part_of(one: Bounds, others: Bounds) -> Bounds | None:
+    """Return which part of the sum of both `one` is; None if both are 0."""
+    if one.value + others.value == 0:
+        return None
+    low, high = _ratio(others, one)
+    return Bounds(one.value / (one.value + others.value), 1 / (1 + high), 1 / (1 + low))
+
+
+def _ratio(one: Bounds, other: Bounds) -> tuple[float, float]:
+    """Return the interval of the ratio of two independent estimates, by MOVER; the wider simple one where it fails."""
+    product = one.value * other.value
+    low = _root(product, one.low * (2 * one.value - one.low), other.high * (2 * other.value - other.high), -1)
+    high = _root(product, one.high * (2 * one.value - one.high), other.low * (2 * other.value - other.low), 1)
+    simple_low = one.low / other.high if other.high else inf
+    simple_high = one.high / other.low if other.low else inf
+    return (simple_low if low is None else low), (simple_high if high is None else high)
+
+
+def _root(product: float, first: float, second: float, sign: int) -> float | None:
+    inside = product * product - first * second
+    if second <= 0 or inside < 0:
+        return None
+    return max(0.0, (product + sign * sqrt(inside)) / second)
+
+
+def precision(rule: Stratum) -> Bounds | None:
+    """Return which share of what a rule rejects is bad; None if nobody has judged any of it."""
+    return rule.bad_share if rule.judged else None
+
+
+def recall(found: Sequence[Stratum], missed: Sequence[Stratum]) -> Bounds | None:
+    """Return which share of all bad answers is `found`; None if a stratum that has answers has no judgement yet."""
+    if any(each.size and not each.judged for each in (*found, *missed)):
+        return None
+    return part_of(total([each.bad_mass for each in found]), total([each.bad_mass for each in missed]))
+
+
+def gain(stratum: Stratum, everything: int, strata: int) -> float:
+    """Return how much one more judgement in a stratum narrows the intervals, as a number to compare.
+
+    It counts for the interval of the stratum itself, and by the stratum's size for those of recall (Neyman, 1934).
+    """
+    if stratum.judged + stratum.undecided >= stratum.size:
+        return 0.0
+    share = (stratum.bad + 1) / (stratum.judged + 2)
+    spread = sqrt(share * (1 - share))
+    less = 1 / sqrt(stratum.judged + 1) - 1 / sqrt(stratum.judged + 2)
+    return spread * less * (stratum.size / max(everything, 1) + 1 / max(strata, 1))
+
+
+def allocate(strata: Sequence[Stratum], count: int) -> dict[str, int]:
+    """Return how many of the next `count` units to draw from each stratum, so that the intervals narrow most."""
+    now = {each.name: each for each in strata}
+    everything = sum(each.size for each in strata)
+    taken = dict.fromkeys(now, 0)
+    for _ in range(count):
+        best = max(now.values(), key=lambda each: gain(each, everything, len(strata)), default=None)
+        if best is None or gain(best, everything, len(strata)) == 0:
+            break
+        taken[best.name] += 1
+        now[best.name] = _with_one_more(best)
+    return {name: number for name, number in taken.items() if number}
+
+
+def _with_one_more(stratum: Stratum) -> Stratum:
+    """Return a stratum with one more judgement, which is as most are."""
+    is_bad = stratum.bad > stratum.good
+    return stratum._replace(bad=stratum.bad + is_bad, good=stratum.good + (not is_bad))
