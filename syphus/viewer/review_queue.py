@@ -42,26 +42,26 @@ _SCORED = 150  # pairs among which those with low scores are sought
 _QUICK = tuple(each for each in HEURISTICS if each.name not in ("copies no other", "copies no example"))
 
 
-class Unit(NamedTuple):
+class DrawnUnit(NamedTuple):
     """A unit of a stratum: its place in the random order, and the item."""
 
     place: int
     item: Item
 
 
-class Frame(NamedTuple):
+class DrawFrame(NamedTuple):
     """A stratum of rejected answers or judged pairs: how many there are, and the first ones of the random order."""
 
     seed: int
     size: int
-    units: tuple[Unit, ...]
+    units: tuple[DrawnUnit, ...]
     places: Mapping[str, int]  #: of the units, by the ids of the items
 
 
 class _Kept(NamedTuple):
     at: float
     seed: int
-    frames: dict[str, Frame]
+    frames: dict[str, DrawFrame]
     said: _Said
 
 
@@ -88,7 +88,7 @@ class ReviewDesk:
         self._kept: _Kept | None = None
         self._scores: dict[str, tuple[float, str]] = {}
 
-    def rejected(self, store: Store, seed: int) -> dict[str, Frame]:
+    def rejected(self, store: Store, seed: int) -> dict[str, DrawFrame]:
         """Return the strata of rejected answers and judged pairs by name."""
         return self._keep(store, seed).frames
 
@@ -186,7 +186,7 @@ def accepted_in_order(store: Store, seed: int) -> Iterator[Item]:
             yield Item(n, pair.id, draw_text(ACCEPTED, seed, bits, place))
 
 
-def read_frames(store: Store, seed: int) -> dict[str, Frame]:
+def read_frames(store: Store, seed: int) -> dict[str, DrawFrame]:
     """Return what can be drawn of rejected answers by rule, and of the pairs that a judge has seen."""
     frames: dict[str, _Smallest] = {}
     for n, answer, reason in _rejected(store):
@@ -211,10 +211,10 @@ class _Smallest:
         elif -place > self._heap[0][0]:
             heapq.heapreplace(self._heap, (-place, self.size, item))
 
-    def frame(self, name: str, seed: int) -> Frame:
+    def frame(self, name: str, seed: int) -> DrawFrame:
         found = sorted((-place, item) for place, _, item in self._heap)
-        units = [Unit(place, item._replace(draw=draw_text(name, seed, 0, place))) for place, item in found]
-        return Frame(seed, self.size, tuple(units), {unit.item.name: unit.place for unit in units})
+        units = [DrawnUnit(place, item._replace(draw=draw_text(name, seed, 0, place))) for place, item in found]
+        return DrawFrame(seed, self.size, tuple(units), {unit.item.name: unit.place for unit in units})
 
 
 def _rejected(store: Store) -> Iterator[tuple[int, int, str]]:
@@ -251,7 +251,7 @@ def _judged(store: Store) -> Iterator[tuple[str, int, str, str]]:
 
 
 def count_decisions(
-    store: Store, log: ReviewLog, strata: dict[str, Stratum], frames: Mapping[str, Frame], said: _Said
+    store: Store, log: ReviewLog, strata: dict[str, Stratum], frames: Mapping[str, DrawFrame], said: _Said
 ) -> list[Stratum]:
     """Return the strata with the judgements of their random samples."""
     highest: dict[tuple[str, int, int], int] = {}
@@ -278,7 +278,7 @@ def _counted(stratum: Stratum, is_bad: bool | None) -> Stratum:
 
 
 def _would_be_drawn(
-    store: Store, item: Item, highest: Mapping[tuple[str, int, int], int], frames: Mapping[str, Frame]
+    store: Store, item: Item, highest: Mapping[tuple[str, int, int], int], frames: Mapping[str, DrawFrame]
 ) -> Iterator[str]:
     """Yield the strata in whose samples an item is, also if people came upon it in another way."""
     for (name, seed, bits), most in highest.items():
@@ -291,7 +291,7 @@ def _would_be_drawn(
                 yield name
 
 
-class Judged(NamedTuple):
+class JudgedItem(NamedTuple):
     """An item, and whether most reviewers find it bad as it is; None if as many find it good."""
 
     item: Item
@@ -302,9 +302,9 @@ class _Said:
     """What reviewers say of each pair, looked up again only after new decisions."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, Judged | None]] = {}
+        self._known: dict[str, tuple[int, JudgedItem | None]] = {}
 
-    def of(self, store: Store, log: ReviewLog, pair: str) -> Judged | None:
+    def of(self, store: Store, log: ReviewLog, pair: str) -> JudgedItem | None:
         count = len(log.decisions(pair))
         known = self._known.get(pair)
         if known is None or known[0] != count:
@@ -312,7 +312,7 @@ class _Said:
         return known[1]
 
 
-def _said(store: Store, log: ReviewLog, pair: str) -> Judged | None:
+def _said(store: Store, log: ReviewLog, pair: str) -> JudgedItem | None:
     decisions = log.decisions(pair)
     item = located(store, pair, decisions[0].of.query)
     text = item and text_of(store, item)
@@ -323,7 +323,7 @@ def _said(store: Store, log: ReviewLog, pair: str) -> Judged | None:
         return None
     bad = sum(each.of.verdict is not Verdict.ACCEPT for each in review.verdicts.values())
     good = len(review.verdicts) - bad
-    return Judged(item, None if bad == good else bad > good)
+    return JudgedItem(item, None if bad == good else bad > good)
 
 
 def _score(store: Store, item: Item) -> tuple[float, str]:
