@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from syphus.io.tables import grouped, read_hf, read_parquet
     from syphus.plugins.contract import AbstractDataset
     from syphus.plugins.new_dataset import NewDataset, new_dataset
+    from syphus.runs.batches import batches
     from syphus.types import Pair, Query
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Verification",
     "Video",
     "__version__",
+    "batches",
     "control",
     "convert",
     "export",
@@ -95,6 +97,7 @@ _NAMES = {
     "syphus.io.tables": ("grouped", "read_hf", "read_parquet"),
     "syphus.plugins.contract": ("AbstractDataset",),
     "syphus.plugins.new_dataset": ("NewDataset", "new_dataset"),
+    "syphus.runs.batches": ("batches",),
     "syphus.types": ("Pair", "Query"),
     "syphus.api": (
         "CompletedRun",

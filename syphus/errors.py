@@ -13,6 +13,7 @@
     ├── UnsatisfactoryError   exit 1   no satisfactory in-context examples were found
     ├── ProviderError         exit 3   the endpoint refuses all requests: key, quota, deployment, outage
     ├── BudgetError           exit 4   the budget is spent
+    ├── WaitingError          exit 6   requests wait in batches, and are collected later
     ├── StorageError          exit 5   the disk: full, broken, gone
     │   └── OutputError                stdout or the log can't be written, although the work is done
     └── InterruptError        exit 130 Ctrl-C, or another signal to stop
@@ -121,6 +122,12 @@ class BudgetError(SyphusError):
     def __init__(self, message: str, limit: Literal["requests", "cost", "price"]) -> None:
         super().__init__(message)
         self.limit = limit
+
+
+class WaitingError(SyphusError):
+    """Requests wait in batches, or in a file that was written for a server. The same command collects them later."""
+
+    exit_code = 6
 
 
 class StorageError(SyphusError):

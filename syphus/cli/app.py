@@ -35,7 +35,17 @@ from syphus.cli.commands import (
     translate_as_dataset,
     verify,
 )
-from syphus.cli.parameters import GROUPS, LogFile, PluginFolders, Quiet, Verbose, arguments, with_observer, with_options
+from syphus.cli.parameters import (
+    GROUPS,
+    LogFile,
+    PluginFolders,
+    Quiet,
+    Verbose,
+    arguments,
+    with_batch_value,
+    with_observer,
+    with_options,
+)
 from syphus.cli.run_commands import failures, resume, rows, runs, status, try_rows
 from syphus.cli.streams import (
     flush_streams,
@@ -48,7 +58,7 @@ from syphus.cli.streams import (
     say,
     uses_colours,
 )
-from syphus.cli.viewer_commands import control, view
+from syphus.cli.viewer_commands import batches, control, view
 from syphus.config.options import ColdStartOptions, Options, QuoteOptions
 from syphus.errors import (
     BudgetError,
@@ -164,6 +174,7 @@ def execute(arguments: Sequence[str]) -> int:
     """Run the command that these arguments name, and return its exit code. An error is one line on stderr."""
     if arguments[:1] == ["run"]:  # the main job has no name, but many type this one
         arguments = arguments[1:]
+    arguments = with_batch_value(arguments)
     try:
         with machine_faults():
             return int(app(list(arguments), standalone_mode=False) or 0)
@@ -320,6 +331,7 @@ for _command in (
     resume,
     view,
     control,
+    batches,
 ):
     app.command(cls=_Command)(_command)
 app.command("try", cls=_Command)(try_rows)

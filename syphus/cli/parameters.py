@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from syphus.config.options import ColdStartOptions, Options, QuoteOptions, make_options
+from syphus.config.options import ALWAYS, COLD_STARTS, ColdStartOptions, Options, QuoteOptions, make_options
 from syphus.declarations import Relation
 from syphus.errors import SyphusError, machine_faults
 from syphus.formats import FORMAT_NAMES
@@ -57,7 +57,7 @@ GROUPS: dict[type, dict[str, str]] = {
     Options: {
         INPUT: "name query_inputs_path example slice_start slice_end random_sample allow_bad_rows check_input "
         "prompt_path datasets_dir cold_start accept_examples",
-        ENDPOINT: "offline config model timeout no_hedging max_attempts",
+        ENDPOINT: "offline config model batch wait batch_file batch_results timeout no_hedging max_attempts",
         SAMPLING: "temperature top_p max_tokens reasoning_effort verbosity structured seed max_rounds no_sharing retry "
         "retry_reason",
         LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain",
@@ -103,6 +103,15 @@ def arguments(options: Options | QuoteOptions | ConvertOptions, without: Contain
     """Return options as arguments of a function of the Python API, by name. Any: each as it is there."""
     values = {each.name: getattr(options, each.name) for each in fields(options)}
     return {name: value for name, value in values.items() if name not in ("name", "json") and name not in without}
+
+
+def with_batch_value(words: Sequence[str]) -> list[str]:
+    """Return a command line in which `--batch` has a value: alone it means always, which the parser can't express."""
+    following = {*COLD_STARTS}
+    return [
+        f"--batch={ALWAYS}" if word == "--batch" and after not in following else word
+        for word, after in zip(words, [*words[1:], ""], strict=True)
+    ]
 
 
 def with_observer(command: Callable[..., None]) -> Callable[..., None]:
@@ -172,6 +181,8 @@ def _parameters(command: Callable[..., None]) -> dict[str, inspect.Parameter]:
 
 def _parameter(option: Field[object], hint: object, group: str) -> inspect.Parameter:
     flag = f"--{option.name.rstrip('_').replace('_', '-')}"  # `from_` is --from
+    if hint is bool and option.default is True:
+        flag = f"{flag}/--no-{flag[2:]}"
     read_as: object = {tuple[Path, ...]: list[Path], tuple[State, ...]: str, Relation | None: str | None}.get(
         hint, hint
     )  # type: ignore[call-overload]  # a hint can be anything, and is only looked up

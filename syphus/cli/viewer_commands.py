@@ -1,21 +1,24 @@
-"""The commands that open a page on a run, or change it while it works: `view` and `control`.
+"""The commands that open a page on a run, or change what it does: `view`, `control` and `batches`.
 
 This module is loaded for `--help`: what a command needs besides its declaration is imported in its function.
 """
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from syphus.cli.commands import RunFolder
+from syphus.cli.parameters import with_observer
 from syphus.cli.streams import print_as_json, print_lines
 from syphus.errors import ConfigError
 
 if TYPE_CHECKING:
     from syphus.ledger.control_desk import ControlValues
+    from syphus.progress import PlainObserver
 
 _WRITE = "Write a page of the run to this file, which needs no network, and serve nothing."
 _PAGE = "Page to write, as in its address: overview, pairs, queries?state=invalid, queries/37 ..."
@@ -107,3 +110,29 @@ def _limit(name: str, text: str) -> float | None:
         return float(text)
     except ValueError:
         raise ConfigError(f"--{name.replace('_', '-')} {text}: must be a number, or none.") from None
+
+
+@with_observer
+def batches(
+    folder: RunFolder,
+    observer: PlainObserver,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Cancel the open batches; what is done by then is billed, and collected.")
+    ] = False,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Free the rows of batches that can't be found or read any more.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML file with the endpoint (default: that of the run).")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the batches as JSON.")] = False,
+) -> None:
+    """Show the batches of a run: state, age, requests, results and what they may cost."""
+    from syphus.runs.batches import as_json, batch_lines
+    from syphus.runs.batches import batches as batches_of
+
+    found = batches_of(folder, cancel=cancel, give_up=give_up, config=config, observer=observer)
+    if json:
+        print_as_json([as_json(shard) for shard in found])
+    else:
+        print_lines(*(batch_lines(found, time.time()) if found else [f"{folder} has no batches."]))

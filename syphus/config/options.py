@@ -142,6 +142,16 @@ class Options:
         None, "Maximum retries after an invalid answer (default: 1; translations: 6).", minimum=0
     )
     max_attempts: int | None = option(None, "Maximum attempts per request if errors occur (default: 6).")
+    batch: str = option(
+        NEVER,
+        "Ask by the Batch API, at half the price: `--batch` alone for always, or auto (by price and deadline).",
+        metavar="WHEN",
+    )
+    wait: bool = option(True, "Wait for batches; --no-wait submits them, and the same command collects them later.")
+    batch_file: Path | None = option(
+        None, "Write the requests into this file instead, for a server that takes files by hand.", metavar="FILE"
+    )
+    batch_results: tuple[Path, ...] = option((), "Take in the results of such a file; can be repeated.", metavar="FILE")
     timeout: float | None = option(
         None, "Maximum seconds of one attempt (default: 180); one much slower than usual is given up earlier."
     )
@@ -160,6 +170,8 @@ class Options:
             raise ConfigError(f"--cold-start {self.cold_start}: must be {alternatives(COLD_STARTS)}.")
         if self.retry_reason and not self.retry:
             raise ConfigError("--retry-reason needs --retry STATES.")
+        if self.batch not in COLD_STARTS:
+            raise ConfigError(f"--batch {self.batch}: must be {alternatives(COLD_STARTS)}.")
         _check_ranges(self)
         self._check_judge()
 
@@ -265,6 +277,8 @@ def _converted(name: str, value: object, hint: object) -> object:
         return _RETRIED if every else tuple(_state(name, each) for each in states)
     if hint == tuple[Path, ...]:
         return tuple(Path(each) for each in ([value] if isinstance(value, str | Path) else _listed(value)))
+    if name == "batch" and isinstance(value, bool):
+        return ALWAYS if value else NEVER
     kinds = [each for each in (get_args(hint) or (hint,)) if isinstance(each, type)]
     if type(None) in kinds and value is None:
         return None
@@ -352,6 +366,10 @@ class EndpointValues(TypedDict, total=False):
     timeout: float | None
     no_hedging: bool
     metrics: str
+    batch: str | bool
+    wait: bool
+    batch_file: str | Path | None
+    batch_results: str | Path | Sequence[str | Path]
     drain: float
 
 

@@ -14,6 +14,7 @@ from syphus.config.model_table import LongContext, PricePerMillion, shipped_mode
 from syphus.model_names import is_free
 from syphus.types import BilledUsage, Usage
 
+BATCH_TIER = "batch"  #: what the ledger has as the service tier of answers from a batch
 _MILLION = 1_000_000
 _USUAL_CACHE_WRITE = 1.25  # of the price of input, at OpenAI and Anthropic, where a price names no other
 _USUAL_TIERS = {"fast": 2.0, "priority": 2.0, "ultrafast": 3.0}  # where a price names no other factors
@@ -63,12 +64,14 @@ class Price(NamedTuple):
         """Return the factor of a service tier; for an unknown one the largest of the known ones."""
         if tier in _STANDARD_TIERS:
             return 1.0
+        if tier == BATCH_TIER:
+            return self.batch
         factor = self.tiers.get(tier, _USUAL_TIERS.get(tier))
         return max(1.0, *(self.tiers or _USUAL_TIERS).values()) if factor is None else factor
 
     def knows_tier(self, tier: str) -> bool:
         """Return whether the factor of a service tier is known."""
-        return tier in _STANDARD_TIERS or tier in self.tiers or tier in _USUAL_TIERS
+        return tier in _STANDARD_TIERS or tier in self.tiers or tier in _USUAL_TIERS or tier == BATCH_TIER
 
     def at_worst(self, requested_tier: str | None, regional: bool) -> Price:
         """Return the price that requests have in the worst case, whose `max_cost` none of them exceeds.
@@ -79,6 +82,8 @@ class Price(NamedTuple):
         """
         if requested_tier in (None, "auto"):
             factor = max(1.0, *(self.tiers.get(tier, 1.0) for tier in _BY_PROJECT))
+        elif requested_tier == BATCH_TIER:
+            factor = self.batch
         else:
             factor = max(1.0, self.tier_factor(str(requested_tier)))
         factor *= max(1.0, self.regional) if regional else 1.0

@@ -14,8 +14,7 @@
 
 Unknown keys are errors. `${VAR}` is replaced in `api_key`, `token` and `headers`, so that no key must be stored in a
 file. Elsewhere in an endpoint it is an error, because it would be sent literally. Keys are never taken from the command
-line, where every process list would show them. Trust a config file like a program: it says where a key is sent, and it
-may name a command to run.
+line, which every process list shows. Trust a config file like a program: it says where a key is sent, and may name one.
 """
 
 from __future__ import annotations
@@ -42,6 +41,7 @@ from pydantic import (
 from syphus.config.environment import DEFAULT_MODEL, OFFICIAL, endpoint_from_environment
 from syphus.config.model_table import Effort, ModelTable, PricePerMillion, Verbosity, first_problem, is_regional
 from syphus.config.values import (
+    BatchConfig,
     Header,
     Headers,
     Plain,
@@ -262,6 +262,7 @@ class Config(_Checked):
     prices: dict[str, PricePerMillion] = {}
     models: dict[str, dict[str, JsonValue]] = {}  #: corrections of `models.yaml`, by name
     embeddings: EmbeddingsConfig | None = None  #: text vectors for relations
+    batch: BatchConfig | None = None  #: how requests are put into batches; None is the same as {}
     notify: Plain = ""  #: a command that is run when the work ends or stops
     ask_above: float = Field(default=50.0, ge=0)  #: dollars, above which a person is asked before they are spent
     timeout: float = Field(default=180.0, gt=0)  #: seconds for one attempt, at most; usually it is given up earlier
@@ -380,11 +381,11 @@ def validate_config(
         if "endpoints" in data:
             raise ConfigError(f"{where}: endpoint and endpoints are both given; use one of them")
         data = {**data, "endpoints": [data["endpoint"]]}
-    settings = {name: value for name, value in {**data, **overrides}.items() if name != "endpoint"}
     try:
+        settings = {name: value for name, value in {**data, **overrides}.items() if name != "endpoint"}
         return Config.model_validate(settings, context=environ)
     except ValidationError as error:
-        place, message = first_problem(error, (Config, EndpointConfig, EmbeddingsConfig, PricePerMillion))
+        place, message = first_problem(error, (Config, EndpointConfig, EmbeddingsConfig, BatchConfig, PricePerMillion))
         if message.startswith("."):  # a place within the place
             inner, _, message = message.partition(" ")
             place += inner

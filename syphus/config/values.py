@@ -1,4 +1,4 @@
-"""The kinds of values in a config: secrets, plain texts, headers, and the addresses of servers.
+"""The kinds of values in a config: secrets, plain texts, headers, the addresses of servers, and the sizes of batches.
 
 Addresses are copied from portals, pages and other programs. What one says beyond the address itself (the route, the
 deployment, the version of the API) is taken from it, so that it works as it was copied. Source for Azure: Microsoft's
@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import Annotated, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
 from syphus.config.secrets import VARIABLE, looks_like_key
 
@@ -219,3 +219,27 @@ def _is_ipv6(text: str) -> bool:
         return ip_address(text).version == 6
     except ValueError:
         return False
+
+
+OPENAI_LINES = 50_000  #: requests of a batch (developers.openai.com/api/docs/guides/batch, looked up on 2026-12-01)
+AZURE_LINES = 100_000  #: (learn.microsoft.com/azure/foundry/openai/how-to/batch, looked up on 2026-12-01)
+
+
+class BatchConfig(BaseModel):
+    """How requests are put into batches.
+
+    `requests` is None for the limit of the endpoint's kind. OpenAI and Azure take files of 200 MB.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    requests: int | None = Field(default=None, gt=0)  #: in one batch, at most
+    megabytes: float = Field(default=200.0, gt=0)  #: of one file, at most; a megabyte is a million bytes
+    enqueued_tokens: float | None = Field(default=None, gt=0)  #: of prompts in all open batches; None: until refused
+    listing_delay: float = Field(default=60.0, ge=0)  #: seconds after which a list shows every batch that was created
+    poll: float = Field(default=60.0, gt=0)  #: seconds between two looks at a batch, at most
+    expire_files_after: int = Field(default=1_209_600, ge=3_600, le=2_592_000)  #: seconds; Azure takes no fewer
+
+    def most_requests(self, *, azure: bool) -> int:
+        """Return the most requests of one batch."""
+        return self.requests or (AZURE_LINES if azure else OPENAI_LINES)

@@ -16,7 +16,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import NamedTuple
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx2
 import openai
@@ -37,6 +39,9 @@ from syphus.endpoints.transport import Transport
 from syphus.errors import AddressError, ConfigError
 from syphus.text import one_line, strip_images
 from syphus.types import Request
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _SDK_ERRORS = (
     openai.OpenAIError,
@@ -159,6 +164,32 @@ class RemoteEndpoint:
         url = URL(f"{(base_url or self.config.base_url).rstrip('/')}/models")
         reply = await self._transport.get(url, prepared.headers)
         return reply._replace(body=self._redactor.scrub_answer(plain_json(reply.body, reply.headers)))
+
+    async def exchange(
+        self,
+        path: str,
+        body: bytes | aiohttp.Payload | None = None,
+        *,
+        query: Mapping[str, str] = MappingProxyType({}),
+        target: Path | None = None,
+    ) -> Reply:
+        """Post JSON or a form to another route of this endpoint, or get it; return the reply, without secrets.
+
+        `path` begins with "/". What comes with a 2xx is written to `target` as it is, if there is one. Raises what
+        `send` raises; nothing is ever sent twice.
+        """
+        prepared = await self._prepare()
+        url, headers = prepared.url, CIMultiDict(prepared.headers)
+        root = url.raw_path.removesuffix(self._route.path).partition("/deployments/")[0]
+        url = url.with_path(root + path, encoded=True, keep_query=True).update_query(query)
+        if not isinstance(body, bytes):
+            headers.popall("Content-Type", None)
+        reply = await self._transport.exchange(url, headers, body, target)
+        if 200 <= reply.status < 300:
+            return reply._replace(body=self._redactor.scrub_answer(reply.body))
+        with suppress(NoReplyError):
+            reply = reply._replace(body=plain_json(reply.body, reply.headers))
+        return reply._replace(body=self._redactor.scrub_error(reply.body))
 
     def classify(self, body: bytes, request: Request, headers: Mapping[str, str]) -> ReplyVerdict:
         """Return what the body of a 2xx reply to a request means."""

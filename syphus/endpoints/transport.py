@@ -18,6 +18,7 @@ import os
 import re
 import socket
 import ssl
+import zlib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from http import HTTPStatus
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from multidict import CIMultiDict
 from yarl import URL
 
 from syphus.config.secrets import SecretRedactor
@@ -90,6 +92,15 @@ class Transport:
     async def get(self, url: URL, headers: Mapping[str, str]) -> Reply:
         """Get a URL; as `post`."""
         return await self._request(url, headers, None)
+
+    async def exchange(
+        self, url: URL, headers: Mapping[str, str], body: bytes | aiohttp.Payload | None, target: Path | None = None
+    ) -> Reply:
+        """Post a body that may be a stream, or get a URL; as `post`. What comes with a 2xx goes to `target`, if given.
+
+        For what is rare and may be large, such as files: `post` is faster, and holds all in memory.
+        """
+        return decoded(await self._aiohttp().request(url, headers, body, target))
 
     async def _request(self, url: URL, headers: Mapping[str, str], body: bytes | None) -> Reply:
         if self._pool is None or (body is not None and len(body) > MAX_UNCHUNKED_BYTES):
@@ -275,8 +286,17 @@ class _AiohttpClient:
             max_field_size=MAX_HEAD_BYTES,
         )
 
-    async def request(self, url: URL, headers: Mapping[str, str], body: bytes | None) -> Reply:
-        """Post `body`, or get `url` if it is None. Raises `NoReplyError` if no complete reply came."""
+    async def request(
+        self,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes | aiohttp.Payload | None,
+        target: Path | None = None,
+    ) -> Reply:
+        """Post `body`, or get `url` if it is None. Raises `NoReplyError` if no complete reply came.
+
+        What comes with a 2xx is written to `target`, if there is one, and the reply then has no body.
+        """
         import aiohttp
 
         if self._proxy_headers and url.scheme != "https":  # there is no tunnel that takes them
@@ -288,13 +308,16 @@ class _AiohttpClient:
             async with self._session.request(
                 "GET" if body is None else "POST",
                 url,
-                data=body if body is None or len(body) <= MAX_UNCHUNKED_BYTES else io.BytesIO(body),
-                headers={"Accept-Encoding": "gzip, deflate", **headers},
+                data=io.BytesIO(body) if isinstance(body, bytes) and len(body) > MAX_UNCHUNKED_BYTES else body,
+                headers={"Accept-Encoding": "gzip, deflate" if target is None else "identity", **headers},
                 allow_redirects=False,
                 proxy=self._proxy,
                 proxy_headers=self._proxy_headers,
             ) as response:
                 sent = True
+                if target is not None and 200 <= response.status < 300:
+                    await _save(response, target)
+                    return Reply(response.status, CIMultiDict(), b"")
                 return Reply(response.status, response.headers, await _read(response, ON_BYTES.get()))
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
             raise self._no_reply(error, sent) from error
@@ -348,6 +371,17 @@ async def _read(response: aiohttp.ClientResponse, on_bytes: Callable[[], None] |
         if size > MAX_REPLY_BYTES:
             raise too_large()
     return b"".join(parts)
+
+
+async def _save(response: aiohttp.ClientResponse, target: Path) -> None:
+    """Write a body to a file, whatever its size; a server may compress it although nobody asked for that."""
+    packed = response.headers.get("Content-Encoding", "identity").strip().lower() in ("gzip", "deflate")
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if packed else None
+    with target.open("wb") as file:
+        async for part in response.content.iter_chunked(1 << 18):
+            file.write(part if unpack is None else unpack.decompress(part))
+        if unpack is not None and not unpack.eof:
+            raise cut_body()
 
 
 def _proxy_refusal(proxy: URL | None, status: int) -> str:

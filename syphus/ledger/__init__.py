@@ -16,6 +16,7 @@ reviews.py        what people decided about pairs: `reviews.jsonl`, beside the l
 schema.py         the tables, and what older ledgers lack of them
 serialization.py  pairs and images as JSON
 sessions.py       starts and ends of the command, their settings, and small facts about the run
+shards.py         the shards of the Batch API, and what became of each line
 store.py          the file: opening, migrating, locking, and errors of the disk
 summary.py        counts of queries, parts, requests and tokens
 """

@@ -102,6 +102,10 @@ QUERY_TABLES = "query JOIN annotation USING (n) LEFT JOIN picture USING (n)"
 _PENDING = f"""
     SELECT position, n, used, opened, answer, reason, {QUERY_COLUMNS} FROM {QUERY_TABLES}
     WHERE stage = ? AND state = 'pending' AND position > ? ORDER BY position LIMIT ?"""
+_NOT_WAITING = _PENDING.replace(
+    "AND position > ?",
+    "AND NOT EXISTS (SELECT 1 FROM shard_line AS line WHERE line.row = query.n AND line.state = 0) AND position > ?",
+)
 _HASHES = 2**32
 _FEW_ANSWERS = 100_000  # in a ledger that is opened; reading the keys of more takes too long
 _SAMPLE = f"""
@@ -134,9 +138,9 @@ class Records:
         self._latencies: Counter[tuple[int, int, int]] = Counter()  # of the open transaction, as in the ledger
         self._endpoints: dict[str, int] = {}  # their numbers by name
 
-    def pending(self) -> Iterator[Row]:
-        """Yield the queries without an outcome, in the order of the input."""
-        for rows in self._store.read_in_batches(_PENDING, self._stage):
+    def pending(self, *, with_waiting: bool = True) -> Iterator[Row]:
+        """Yield the queries without an outcome, in the order of the input; or only those that wait for no batch."""
+        for rows in self._store.read_in_batches(_PENDING if with_waiting else _NOT_WAITING, self._stage):
             for _, n, used, opened, last, reason, *query in rows:
                 if self._only is None or n in self._only:
                     yield Row(n, query_from_columns(*query), used, opened, last, reason)
@@ -213,6 +217,10 @@ class Records:
             write_parts(self._store, self.session, entry.parts, answer, completion)
         self._count_rejections(entry.rejected_by)
 
+    def write_batch_answer(self, new: NewAnswer) -> None:
+        """Write an answer from a batch into the open transaction. Its seconds say nothing about the endpoint."""
+        self._insert_answer(new, self._endpoint(new.endpoint))
+
     def write_request_counts(self, counts: RequestCounts) -> None:
         """Add to the numbers of requests, and the latencies of answers, in the open transaction."""
         billed, tokens = counts.maybe_billed, counts.unknown_tokens
@@ -278,11 +286,15 @@ class Records:
         return n
 
     def _add_answer(self, new: NewAnswer) -> None:
+        endpoint = self._endpoint(new.endpoint)
+        self._insert_answer(new, endpoint)
+        self._latencies[self.session, endpoint, round(LATENCY_STEPS * math.log2(max(new.seconds, _SHORTEST)))] += 1
+
+    def _insert_answer(self, new: NewAnswer, endpoint: int) -> None:
         if self._keys is not None:
             self._keys.add(new.key)
         c, u = new.completion, new.completion.usage
         flags = orjson.dumps(c.flags).decode()
-        endpoint = self._endpoint(new.endpoint)
         self._unwritten.discard(new.n)
         self._store.execute(
             _ADD_ANSWER,
@@ -290,7 +302,6 @@ class Records:
             u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens, u.estimated, new.seconds,
             self.session, u.cache_write_tokens, c.service_tier, c.regional, endpoint,
         )  # fmt: skip
-        self._latencies[self.session, endpoint, round(LATENCY_STEPS * math.log2(max(new.seconds, _SHORTEST)))] += 1
 
     def _endpoint(self, name: str) -> int:
         """Return the number of an endpoint, which gets one if it has none."""

@@ -104,6 +104,31 @@ CREATE TABLE IF NOT EXISTS part_spending (
     prompt_size INTEGER NOT NULL,
     PRIMARY KEY (session, name, model, service_tier, regional, prompt_size)) WITHOUT ROWID;
 """
+BATCH_SCHEMA = """
+-- the shards of the Batch API: times are seconds since the epoch; `reserved` are the most dollars that it may cost,
+-- `tokens` an estimate of its prompts; `sent_at` is when its newest creation was sent; `answered` and what follows
+-- count its lines once it is settled
+CREATE {temp} TABLE IF NOT EXISTS shard (
+    id INTEGER PRIMARY KEY, stage TEXT NOT NULL, session INTEGER NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, state TEXT NOT NULL, lines INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    tokens REAL NOT NULL, reserved REAL NOT NULL, reserved_at REAL NOT NULL, uploaded_at REAL, sent_at REAL,
+    created_at REAL, ended_at REAL, settled_at REAL, file_id TEXT NOT NULL DEFAULT '',
+    batch_id TEXT NOT NULL DEFAULT '', output_file TEXT NOT NULL DEFAULT '', error_file TEXT NOT NULL DEFAULT '',
+    status TEXT NOT NULL DEFAULT '', seen_at REAL, answered INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0, missing INTEGER NOT NULL DEFAULT 0, doubled INTEGER NOT NULL DEFAULT 0,
+    unknown INTEGER NOT NULL DEFAULT 0, problem TEXT NOT NULL DEFAULT '');
+
+-- the lines of shards: `state` is a `LineState`, `row` the number of the query, `bound` the most dollars that it may
+-- cost, `form` the form that it asks for, `reply` an error that no pass has met yet
+CREATE {temp} TABLE IF NOT EXISTS shard_line (
+    key BLOB NOT NULL, sample INTEGER NOT NULL, shard INTEGER NOT NULL, row INTEGER NOT NULL, state INTEGER NOT NULL,
+    bound REAL NOT NULL, form TEXT NOT NULL, reply BLOB, PRIMARY KEY (key, sample, shard)) WITHOUT ROWID;
+"""
+#: Finds the rows that wait for a shard, and the lines of one.
+BATCH_INDEXES = """
+CREATE INDEX IF NOT EXISTS shard_line_open ON shard_line (row) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS shard_line_shard ON shard_line (shard);
+"""
 ENDPOINT_SCHEMA = """
 -- the endpoints that have been asked, by the names that people see
 CREATE {temp} TABLE IF NOT EXISTS endpoint (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);

@@ -20,6 +20,8 @@ from syphus.errors import RunError, StorageError, writing_error_type
 from syphus.io.durable import storage_faults, sync_folder
 from syphus.ledger.control_desk import ControlDesk, process_name
 from syphus.ledger.schema import (
+    BATCH_INDEXES,
+    BATCH_SCHEMA,
     CONTROL_SCHEMA,
     ENDPOINT_SCHEMA,
     FORMAT,
@@ -303,10 +305,11 @@ def _migrate(writer: sqlite3.Connection) -> None:
     )
     has_old_parts = _columns(writer, "part_spending") and "prompt_size" not in _columns(writer, "part_spending")
     rename, copy = NEW_PART_SPENDING if has_old_parts else ("", "")
-    endpoints = ENDPOINT_SCHEMA.format(temp="") + CONTROL_SCHEMA.format(temp="")
+    added_schemas = (ENDPOINT_SCHEMA, CONTROL_SCHEMA, BATCH_SCHEMA)
+    later = LATER_SCHEMA + "".join(each.format(temp="") for each in added_schemas) + BATCH_INDEXES
     sums = "" if _columns(writer, "endpoint_request") else SUM_ENDPOINTS
     counters = tally_migration(writer)
-    writer.executescript(f"BEGIN; {rename} {LATER_SCHEMA} {endpoints} {copy} {added} {sums} {counters} COMMIT;")
+    writer.executescript(f"BEGIN; {rename} {later} {copy} {added} {sums} {counters} COMMIT;")
 
 
 def _fill_missing_columns(reader: sqlite3.Connection) -> None:
@@ -321,6 +324,8 @@ def _fill_missing_columns(reader: sqlite3.Connection) -> None:
         reader.executescript(CONTROL_SCHEMA.format(temp="TEMP"))
     if not _columns(reader, "endpoint_request"):
         reader.executescript(f"{ENDPOINT_SCHEMA.format(temp='TEMP')} {SUM_ENDPOINTS}")
+    if not _columns(reader, "shard"):
+        reader.executescript(BATCH_SCHEMA.format(temp="TEMP"))
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:

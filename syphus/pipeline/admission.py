@@ -76,7 +76,7 @@ class AdmissionController:
 
     async def _admit(self, request: Request, changes: RowChanges | None) -> Permit:
         budget = self.budget
-        max_tokens = self._max_tokens(request)
+        max_tokens = self.max_tokens(request)
         worst_case = self.estimate.prompt_tokens(request.size) + max_tokens
         async with self._first_in_line:
             while not self._closed:
@@ -87,11 +87,11 @@ class AdmissionController:
                 now, demand = self._clock(), self._demand(request.prefix)
                 state, wait = self._first_available(worst_case, request.prefix, now, demand)
                 sent = state.parameters.adapt(request, changes) if wait <= 0 else request
-                limit = max_tokens if sent is request else self._max_tokens(sent)
+                limit = max_tokens if sent is request else self.max_tokens(sent)
                 bound = budget.bound(sent, limit)  # each time, since an answer may have raised it
                 affordable = not budget.problem and budget.can_afford(bound)
                 if not affordable and (self.in_flight == 0 or budget.problem):
-                    raise self._budget_error(bound)
+                    raise self.budget_error(bound)
                 if affordable and wait <= 0 and not (budget.is_blind and self.in_flight):
                     call = state.start_call(worst_case, now, request.prefix, demand)
                     permit = Permit(state, call, budget.reserve(bound), sent)
@@ -109,19 +109,19 @@ class AdmissionController:
         if self._closed or self._first_in_line.locked() or self.is_paused or self.in_flight >= self.max_in_flight:
             return None
         budget = self.budget
-        worst_case = self.estimate.prompt_tokens(request.size) + self._max_tokens(request)
+        worst_case = self.estimate.prompt_tokens(request.size) + self.max_tokens(request)
         now, prefix = self._clock(), request.prefix
         state, wait = self._first_available(worst_case, prefix, now, self._demand(prefix))
         if wait > 0 or not state.can_spare(worst_case, now, prefix):
             return None
         sent = state.parameters.adapt(request, changes)
-        bound = budget.bound(sent, self._max_tokens(sent))
+        bound = budget.bound(sent, self.max_tokens(sent))
         if budget.problem or not budget.can_afford(bound, 1 + open_rows) or not budget.is_noted(bound):
             return None
         call = state.start_call(worst_case, now, prefix)
         return Permit(state, call, budget.reserve(bound), sent)
 
-    def _max_tokens(self, request: Request) -> int:
+    def max_tokens(self, request: Request) -> int:
         """Return the most tokens that the answer to a request may have, reasoning included, as the request says."""
         if not self.estimate.max_tokens:
             return 0
@@ -186,7 +186,8 @@ class AdmissionController:
             async with asyncio.timeout(None if math.isinf(seconds) else seconds):
                 await self._changed.wait()
 
-    def _budget_error(self, bound: float) -> BudgetError:
+    def budget_error(self, bound: float) -> BudgetError:
+        """Return why a request that may cost `bound` dollars does not fit into the budget."""
         budget = self.budget
         if budget.max_requests is not None and budget.requests >= budget.max_requests:
             spent = f"The budget of {budget.max_requests:,} requests is spent"

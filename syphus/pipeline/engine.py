@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from syphus.config.sampling import resolve_sampling
 from syphus.config.secrets import SecretRedactor
@@ -75,26 +76,47 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
     bug in the code that writes the ledger is raised as it is, with a note that it is one.
     """
     clock = AwakeClock()
-    limits = SessionLimits(
+    limits = session_limits(work, config)
+    async with contextlib.AsyncExitStack() as opened:
+        try:
+            states = open_endpoints(work, config, limits, observer, clock(), opened)
+        except ConfigError as error:  # such as an unusable proxy; it ends the session like everything else
+            return error
+        await asyncio.sleep(0)  # end here, before the first request, if a Ctrl-C meanwhile has cancelled this task
+        return await _run_loop(work, config, limits, observer, states, clock)
+
+
+def session_limits(work: StageRun, config: Config) -> SessionLimits:
+    """Return the limits of a session."""
+    return SessionLimits(
         *(work.threads, work.max_rounds, config.max_wait, config.max_outage, config.first_wait),
         hedging=config.hedging,
     )
+
+
+def open_endpoints(
+    work: StageRun,
+    config: Config,
+    limits: SessionLimits,
+    observer: Observer,
+    now: float,
+    opened: contextlib.AsyncExitStack,
+) -> list[EndpointState]:
+    """Return the endpoints with what earlier sessions have learnt about them; `opened` closes them.
+
+    Raises `ConfigError` for settings that the SDK or the transport can't use.
+    """
     states: list[EndpointState] = []
-    async with contextlib.AsyncExitStack() as opened:
-        try:
-            for endpoint in config.endpoints:
-                caches = PromptCaches(cache_rules(config), observer.say, cache_keys_name(config, endpoint))
-                caches.load(str(get_meta(work.store, caches.name) or "{}"), time.time(), clock())
-                states.append(_endpoint_state(endpoint, work, limits, clock(), caches))
-                states[-1].announce, states[-1].note = observer.event, observer.note
-                states[-1].parameters = LearnedParameters.load(work.store, endpoint, config.model)
-                opened.push_async_callback(states[-1].endpoint.close)
-        except ConfigError as error:  # such as an unusable proxy; it ends the session like everything else
-            return error
-        for state in states:
-            state.on_disabled = partial(_report_left_out, states, observer)
-        await asyncio.sleep(0)  # end here, before the first request, if a Ctrl-C meanwhile has cancelled this task
-        return await _run_loop(work, config, limits, observer, states, clock)
+    for endpoint in config.endpoints:
+        caches = PromptCaches(cache_rules(config), observer.say, cache_keys_name(config, endpoint))
+        caches.load(str(get_meta(work.store, caches.name) or "{}"), time.time(), now)
+        states.append(_endpoint_state(endpoint, work, limits, now, caches))
+        states[-1].announce, states[-1].note = observer.event, observer.note
+        states[-1].parameters = LearnedParameters.load(work.store, endpoint, config.model)
+        opened.push_async_callback(states[-1].endpoint.close)
+    for state in states:
+        state.on_disabled = partial(_report_left_out, states, observer)
+    return states
 
 
 async def _run_loop(
@@ -107,7 +129,7 @@ async def _run_loop(
 ) -> SyphusError | None:
     estimate = TokenEstimate(resolve_sampling(config).answer_limit if work.route.generates_text else 0)
     admission = AdmissionController(states, work.budget, estimate, clock)
-    queue = WorkQueue(work.records.pending(), window=4 * work.threads, clock=clock)
+    queue = WorkQueue(work.records.pending(with_waiting=False), window=4 * work.threads, clock=clock)
     admission.rows_to_come = lambda: work.stats.states_before[State.PENDING] - work.stats.done - queue.open_rows
     retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))
 
@@ -121,22 +143,37 @@ async def _run_loop(
     session = SessionContext(
         work.stage, work.records, writer, work.stats, retry, limits, work.trusted, clock, observer.say
     )
-    with _fewer_collections():
+    with fewer_collections():
         async with Deadlines(config.timeout, clock) as deadlines:
             loop = Loop(session, queue, admission, RequestSender(session, admission, deadlines))
             async with writer:
-                signals = _signals(loop, admission, deadlines, work.drain_seconds, observer)
-                with signals as stop, _redacted_log(work.redactor):
+                signals = stopping_signals(loop, admission, deadlines, work.drain_seconds, observer)
+                with signals as stop, redacted_log(work.redactor):
                     phase = getattr(work.stage, "title", "queries")
-                    view = RunView(work.stats, admission, clock, _from_any_thread(stop), deadlines.oldest_age, phase)
+                    view = RunView(work.stats, admission, clock, from_any_thread(stop), deadlines.oldest_age, phase)
                     parts = ControlledParts(loop, queue, admission, writer, work.records, stop, clock, observer.event)
                     async with observer.watching(view), _controlled(work.control, parts):
                         await loop.run(work.threads)
+    return close_session(work, observer, states, writer, loop.stopped_by, clock())
+
+
+def close_session(
+    work: StageRun,
+    observer: Observer,
+    states: Sequence[EndpointState],
+    writer: Writer,
+    stopped_by: Exception | None,
+    now: float,
+) -> SyphusError | None:
+    """Keep what was learnt about the endpoints, and return what stopped the session.
+
+    Raises `stopped_by`, with a note, if it is a bug in Syphus.
+    """
     work.stats.stated_limits = _stated_limits(states)
     for state in states:
         if state.caches.has_keys and writer.fault is None:
-            set_meta(work.store, state.caches.name, state.caches.dumps(time.time(), clock()))
-    stopped_by = writer.fault or loop.stopped_by
+            set_meta(work.store, state.caches.name, state.caches.dumps(time.time(), now))
+    stopped_by = writer.fault or stopped_by
     for state in states:
         if state.disabled_by is not None and state.disabled_by is not stopped_by:
             observer.say(f"{state.endpoint.host} is no longer used: {state.disabled_by}")
@@ -196,7 +233,7 @@ def _report_left_out(states: Sequence[EndpointState], observer: Observer, left_o
 
 
 @contextlib.contextmanager
-def _fewer_collections() -> Iterator[None]:
+def fewer_collections() -> Iterator[None]:
     """Collect garbage less often: a thousand requests are many live objects, and scanning them costs a fifth.
 
     What exists already lives to the end, and is not scanned again.
@@ -211,9 +248,23 @@ def _fewer_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
+class Stoppable(Protocol):
+    """What the first and the second Ctrl-C stop. `Loop` is one."""
+
+    stopped_by: Exception | None
+
+    def stop(self, reason: Exception) -> None:
+        """Send nothing more, but wait for what is in flight."""
+        ...
+
+    def abandon(self) -> None:
+        """Wait no longer."""
+        ...
+
+
 @contextlib.contextmanager
-def _signals(
-    loop: Loop, admission: AdmissionController, deadlines: Deadlines, drain_seconds: float, observer: Observer
+def stopping_signals(
+    loop: Stoppable, admission: AdmissionController, deadlines: Deadlines, drain_seconds: float, observer: Observer
 ) -> Iterator[Callable[..., None]]:
     """Stop on Ctrl-C: the first sends nothing more and waits for the requests in flight, the second leaves at once.
 
@@ -249,7 +300,7 @@ def _signals(
             signal.signal(number, handler)  # asyncio leaves the system's default behind
 
 
-def _from_any_thread(function: Callable[[], None]) -> Callable[[], None]:
+def from_any_thread(function: Callable[[], None]) -> Callable[[], None]:
     """Return a function that calls another one in the event loop that is running now."""
     loop = asyncio.get_running_loop()
 
@@ -261,7 +312,7 @@ def _from_any_thread(function: Callable[[], None]) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def _redacted_log(redactor: SecretRedactor) -> Iterator[None]:
+def redacted_log(redactor: SecretRedactor) -> Iterator[None]:
     """Keep secrets out of the debug messages about requests."""
 
     def redact(record: logging.LogRecord) -> bool:

@@ -61,7 +61,9 @@ class Loop:
     async def run(self, workers: int) -> None:
         """Return when every row has an outcome, or, after a stop, when no request is in flight any more."""
         helpers = [asyncio.create_task(self.guard(self._start.run(workers, self._has_no_trouble)))]
-        if self._session.limits.hedging:
+        if self._sender.gathers:
+            self._start.endpoint_works.set()  # nobody is asked
+        elif self._session.limits.hedging:
             hedger = Hedger(self._queue, self._admission, self._session.stats, self._session.clock, self._send_second)
             helpers.append(asyncio.create_task(self.guard(hedger.run(self._being_asked.values))))
         self._workers.grow(workers)
@@ -148,8 +150,7 @@ class Loop:
                 self._start.endpoint_works.set()  # a row that needs no endpoint says nothing about one
             await self._finish(entry, request)
             return
-        other = self._being_asked.get(name := (request.key, request.sample))
-        if other is not None:  # another row has sent the same request: its answer serves both
+        if (other := self._being_asked.get(name := (request.key, request.sample))) is not None:  # it serves both rows
             other.answered = other.answered or asyncio.Event()
             await other.answered.wait()
             self._put_back(item)
@@ -159,6 +160,7 @@ class Loop:
             if stored is not None:
                 await self._judge(item, entry._replace(reused_answer=stored.n), stored.completion)
                 return
+        request = replace(request, form_room=None) if self._sender.gathers else request
         if not await self._form_trial.enter(request):
             self._put_back(item)
             return

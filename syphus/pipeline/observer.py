@@ -33,6 +33,7 @@ class RunView:
     stop: Callable[[], None] = _do_nothing  #: acts like Ctrl-C; may be called from any thread
     oldest_age: Callable[[], float] = lambda: 0.0  #: seconds that the oldest request in flight has taken so far
     phase: str = "queries"  #: what the stage does, as people call it
+    batches: Callable[[], str] = str  #: the open batches by state, as text; "" without any
 
 
 class Observer:

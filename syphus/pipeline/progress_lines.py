@@ -108,13 +108,14 @@ class ProgressFormatter:
         money = _money(self._view.admission.budget)
         trouble = self.trouble()
         texts = [self.phase, self._count(), self._share(), *(each.text for each in money), self._left()]
-        texts += [*self._states(), self._retried(), self._rate(), self._tokens(), self._cached()]
+        texts += [self._view.batches(), *self._states(), self._retried(), self._rate(), self._tokens(), self._cached()]
         return _GAP.join(filter(None, texts)) + (f"  [{trouble}]" if trouble else "")
 
     def panel(self, width: int) -> list[str]:
         """Return two lines of at most `width` columns, and a third one if something went wrong or is waited for."""
         self.read()
-        third = fit([*self._waits(), *self._errors(), *self._limits()], width)
+        batches = [Segment(text, _ALWAYS)] if (text := self._view.batches()) else []
+        third = fit([*batches, *self._waits(), *self._errors(), *self._limits()], width)
         return [self._bar_line(width), self._numbers_line(width), *([third] if third else [])]
 
     def summary(self) -> str:

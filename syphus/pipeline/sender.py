@@ -90,6 +90,8 @@ class SendResult(NamedTuple):
 class RequestSender:
     """Sends requests for the loop."""
 
+    gathers = False  #: whether requests are only put aside, so that none waits for the answer to another
+
     def __init__(self, session: SessionContext, admission: AdmissionController, deadlines: Deadlines) -> None:
         self._session = session
         self._admission = admission

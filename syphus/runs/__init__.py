@@ -1,5 +1,6 @@
 """One run: prepare it, read its input, generate, report, clean, export, push, and look at it.
 
+batches.py        show, cancel and give up the batches of a run
 clean.py          judge all stored answers again
 control.py        how fast a run works, and changes of it while it works
 describe.py       the command `describe`: task descriptions from a sample of pairs

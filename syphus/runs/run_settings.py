@@ -137,7 +137,20 @@ _COMMAND_META = "command"  # meta: the newest command of the run as JSON
 RUN, TRANSLATE = "run", "translate"  #: the commands that are kept
 #: Options that are not kept: where the run is follows from its folder, and the others are about one start only.
 _NOT_KEPT = frozenset(
-    {"name", "output_dir", "dataset_version", "retry", "retry_reason", "accept_changes", "check_input", "json", "yes"}
+    {
+        *(
+            "name",
+            "output_dir",
+            "dataset_version",
+            "retry",
+            "retry_reason",
+            "accept_changes",
+            "check_input",
+            "json",
+            "yes",
+        ),
+        *("wait", "batch_file", "batch_results"),
+    }
 )
 _TEXT_PATHS = frozenset({"query_inputs_path", "prompt_path"})  # paths that are declared as text
 

@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
+from syphus.batch.run import plan_batches, run_by_batch
+from syphus.config.options import NEVER
+from syphus.config.pricing import BATCH_TIER
 from syphus.config.sampling import resolve_sampling
 from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_rules
@@ -45,6 +48,7 @@ from syphus.ledger.sessions import (
     read_controls,
     set_meta,
 )
+from syphus.ledger.shards import open_requests
 from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
 from syphus.ledger.summary import needs_no_model
 from syphus.model_names import is_free
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_ROUNDS = 1  #: further answers for a query, unless the user says otherwise
+_OFFLINE_BATCH_SPEED = 300.0  # seven minutes pass in less than two seconds
 SPARE_DESCRIPTORS = 20  #: for files that are opened later: pairs.jsonl, exports, host lookups, a plugin's files
 
 
@@ -102,6 +107,7 @@ class StageRunner:
         self.request_builder = RequestBuilder(model, fields, self.attachments, cache, left_out, formats)
         self.redactor = context.redactor
         self._has_said = False
+        self.uses_batches = route.generates_text  #: if the options say so; what a person waits for is asked online
 
     def close(self) -> None:
         """Release the images."""
@@ -191,8 +197,9 @@ class StageRunner:
         stage_control = self._stage_control()
         threads = stage_control.controls.in_force.threads
         store_prices(self._store, context.config.prices)
+        in_flight = 0 if self.uses_batches and options.batch != NEVER else threads  # what may be lost if it is killed
         session = begin_session(
-            *(self._store, stage.name, settings, threads, context.endpoint, time.time()),
+            *(self._store, stage.name, settings, in_flight, context.endpoint, time.time()),
             controls=stage_control.controls,
         )
         return StageRun(
@@ -235,10 +242,12 @@ class StageRunner:
         """Return the run's budget over all stages and sessions. Calls that a crash cut off count as made."""
         context = self._context
         requests = report.spending.requests + report.unfinished_calls
+        is_batch = self.uses_batches and context.options.batch != NEVER
+        tier = BATCH_TIER if is_batch else requested_tier(context.config)
         billing = Billing(
             stored_prices(self._store),
             context.config.model,
-            requested_tier(context.config),
+            tier,
             any(endpoint.is_regional for endpoint in context.config.endpoints),
             self._observer.say,
         )
@@ -251,6 +260,8 @@ class StageRunner:
         if report.cost is None:
             unknown = "The cost of earlier answers is not known, so --max-cost can't be kept. Add the prices."
             budget.why_unbounded = budget.why_unbounded or unknown
+        waiting, reserved = open_requests(self._store)
+        budget.requests, budget.reserved = budget.requests + waiting, budget.reserved + reserved
         return budget
 
     def _have_worked_before(self, stage: str, settings: Settings, report: Report) -> bool:
@@ -277,6 +288,9 @@ class StageRunner:
             if update:  # in the stage before
                 endpoints = tuple(each.model_copy(update=update) for each in config.endpoints)
                 config = config.model_copy(update={"endpoints": endpoints})
+            plan = plan_batches(self._context.options, self._store, stage_run.stage.name)
+            if plan is not None and self.uses_batches:
+                return await run_by_batch(stage_run, config, self._observer, plan)
             return await run_stage(stage_run, config, self._observer)
 
     @contextlib.asynccontextmanager
@@ -289,7 +303,8 @@ class StageRunner:
         from syphus.simulator import serve  # loaded only for --offline
         from syphus.simulator.settings import Simulation
 
-        async with serve(self._simulation or Simulation(seed=self._context.options.seed)) as server:
+        usual = Simulation(seed=self._context.options.seed, batch_speed=_OFFLINE_BATCH_SPEED)
+        async with serve(self._simulation or usual) as server:
             endpoint = config.endpoints[0].model_copy(update={"base_url": server.url, "name": "simulated endpoint"})
             yield config.model_copy(update={"endpoints": (endpoint,)})
 

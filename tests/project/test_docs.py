@@ -40,6 +40,7 @@ from syphus import errors
 from syphus.cli.app import app
 from syphus.config.options import Options
 from syphus.config.settings import Config, EmbeddingsConfig, EndpointConfig, load_config
+from syphus.config.values import BatchConfig
 from syphus.main_job import run
 from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import AbstractDataset
@@ -229,7 +230,8 @@ def test_every_command_and_every_option_is_on_the_commands_page() -> None:
 def test_every_option_on_a_page_exists(page: str) -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
-    known = {flag.lstrip("-") for each in (group, *group.commands.values()) for p in each.params for flag in p.opts}
+    parameters = [p for each in (group, *group.commands.values()) for p in each.params]
+    known = {flag.lstrip("-") for p in parameters for flag in (*p.opts, *p.secondary_opts)}
     mentioned = {name.replace("_", "-") for name in _OPTION.findall(text(page))}
     assert mentioned <= known | _ELSEWHERE | (_OF_SERVERS if page.endswith("local-servers.md") else set())
 
@@ -398,10 +400,11 @@ def test_every_variable_that_is_read_is_on_the_configuration_page_and_no_other()
         ("With several endpoints", Config),
         ("An endpoint has:", EndpointConfig),
         ("`embeddings` has,", EmbeddingsConfig),
+        ("## Batches", BatchConfig),
     ],
 )
 def test_every_setting_is_on_the_configuration_page_with_its_default(
-    heading: str, model: type[Config] | type[EndpointConfig] | type[EmbeddingsConfig]
+    heading: str, model: type[Config] | type[EndpointConfig] | type[EmbeddingsConfig] | type[BatchConfig]
 ) -> None:
     listed = table("docs/configuration.md", heading)
     assert list(listed) == list(model.model_fields)

@@ -1,0 +1,250 @@
+"""Takes each shard through its states: creation, polling, download, taking in.
+
+Every step is committed before the next one begins, so that a run which is killed anywhere goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+from syphus.batch.creation import MOST_TRIES, Creation, ShardDesk, StoppedError
+from syphus.batch.routes import Problem, RouteError, ServerBatch
+from syphus.batch.take_in import MISSING_CAUSE, TakeIn, Tally
+from syphus.errors import ProviderError
+from syphus.ledger.sessions import RequestCounts, RequestKind
+from syphus.ledger.shards import LineState, Shard, ShardState, change_shard, get_shard, line_counts, release_lines
+from syphus.text import format_duration, pluralize, sentence
+
+FIRST_POLL = 0.2  #: seconds; the pauses grow with the age of the batch
+_POLL_SHARE = 0.05  # of the age
+_STUCK = {"validating": 3_600.0, "finalizing": 7_200.0, "cancelling": 3_600.0, "in_progress": 93_600.0}  # seconds
+_TOKEN_CODES = frozenset({"token_limit_exceeded", "enqueued_token_limit_exceeded", "batch_enqueued_token_limit"})
+_SIZE_CODES = frozenset({"too_many_tasks", "max_requests_exceeded", "file_too_large", "too_many_requests_in_file"})
+
+
+class Courier:
+    """Follows the shards of a stage at one endpoint. Use one for a session."""
+
+    def __init__(self, desk: ShardDesk, creation: Creation, take_in: TakeIn) -> None:
+        self._desk = desk
+        self._creation = creation
+        self._take_in = take_in
+        self.gone: set[int] = set()  #: shards that the server does not know any more
+
+    # What the driver calls.
+
+    def stop(self) -> None:
+        """End all pauses: the session ends."""
+        self._desk.stopping.set()
+
+    async def follow(self, shard: Shard, *, once: bool = False) -> Shard:
+        """Take a shard through its states; return it settled, or with `once` as soon as it would have to be waited for.
+
+        Raises `StoppedError` if the session ends before, `ProviderError` if the server refuses it.
+        """
+        while shard.is_open and shard.state is not ShardState.BY_HAND and shard.id not in self.gone:
+            if self._desk.stopping.is_set():
+                raise StoppedError
+            match shard.state:
+                case ShardState.RESERVED:
+                    await self._creation.upload(shard)
+                case ShardState.UPLOADED:
+                    await self._creation.create(shard)
+                case ShardState.CREATED:
+                    if not await self._poll(shard, once=once):
+                        return shard
+                case _:
+                    await self._collect(shard)
+            shard = get_shard(self._desk.store, shard.id)
+        return shard
+
+    async def settle_by_hand(self, shard: Shard, tally: Tally, strange: Tally) -> None:
+        """Settle a shard whose results the user has brought."""
+        await self._settle(shard._replace(status="by hand"), tally, strange)
+        self._desk.path_of(shard).unlink(missing_ok=True)
+
+    async def cancel(self, shard: Shard) -> None:
+        """Ask the server to cancel a batch; its results are taken in later. Raises `RouteError`."""
+        batch = await self._desk.routes.cancel(shard.batch_id)
+        await self._desk.change(shard, status=batch.status)
+
+    # The steps.
+
+    async def _poll(self, shard: Shard, *, once: bool) -> bool:
+        """Look at a batch until it has ended, with pauses that grow with its age; return whether it has."""
+        seen, since, unknown = shard.status, time.time(), 0
+        told = _STUCK.get(seen, 0.0)
+        while True:
+            try:
+                batch = await self._desk.routes.get(shard.batch_id)
+            except RouteError as error:
+                unknown = await self._after_poll_error(shard, error, unknown)
+                if shard.id in self.gone:
+                    return False
+                batch = None
+            if batch is not None:
+                unknown = 0
+                if batch.has_ended:
+                    await self._ended(shard, batch)
+                    return True
+                if batch.status != seen:
+                    seen, since, told = batch.status, time.time(), _STUCK.get(batch.status, 0.0)
+                    await self._desk.change(shard, status=seen, seen_at=since)
+                if once:
+                    return False
+            age = time.time() - since
+            if told and age > told:
+                told *= 2
+                self._desk.say(
+                    f"Batch {shard.batch_id} has been {seen.replace('_', ' ')} for {format_duration(age)}. It is not "
+                    "sent again; `syphus batches FOLDER --cancel` cancels it."
+                )
+            age = time.time() - (shard.created_at or since)
+            await self._desk.pause(min(self._desk.config.poll, max(FIRST_POLL, _POLL_SHARE * age)))
+
+    async def _after_poll_error(self, shard: Shard, error: RouteError, unknown: int) -> int:
+        """Wait, or raise `ProviderError`; return how often the server did not know the batch, one after the other."""
+        if error.problem is Problem.REFUSED:
+            raise ProviderError(f"{sentence('A batch can not be looked at', str(error))} It stays at the server.")
+        if error.problem is Problem.MISSING:
+            unknown += 1
+            if unknown >= MOST_TRIES and time.time() > (shard.created_at or 0.0) + self._desk.config.listing_delay:
+                self.gone.add(shard.id)
+                await self._desk.change(shard, problem="the server does not know it any more")
+                self._desk.say(
+                    f"{self._desk.host} does not know batch {shard.batch_id}: with another key or project, or deleted. "
+                    f"Its {pluralize(shard.lines, 'request')} may be billed, so they are not sent again. If it is "
+                    "lost, `syphus batches FOLDER --give-up` frees its rows."
+                )
+                return unknown
+        elif error.wait is not None:
+            await self._desk.pause(min(error.wait, self._desk.session.limits.max_wait))
+        return unknown
+
+    async def _ended(self, shard: Shard, batch: ServerBatch) -> None:
+        values = {"output_file": batch.output_file, "error_file": batch.error_file, "status": batch.status}
+        problem = "; ".join(map(str, batch.errors[:3]))
+        await self._desk.change(
+            shard, state=ShardState.ENDED, ended_at=time.time(), seen_at=time.time(), problem=problem, **values
+        )
+
+    async def _collect(self, shard: Shard) -> None:
+        """Take in the files of a batch that has ended, and settle its shard."""
+        shard, batch = await self._with_files(shard)
+        folder, files = self._desk.folder, list[Path]()
+        for kind, file_id in (("output", shard.output_file), ("errors", shard.error_file)):
+            if file_id:
+                files.append(folder / f"{shard.fingerprint[:16]}.{kind}.jsonl")
+                await self._download(shard, file_id, files[-1])
+        found = await self._take_in.read([shard.id], files, self._desk.state, shard.bytes // max(1, shard.lines))
+        tally, strange = found[shard.id], found[0]
+        is_failure = (
+            shard.status == "failed"
+            and not tally.known
+            and not line_counts(self._desk.store, shard.id).get(LineState.ANSWERED)
+        )
+        await self._settle(shard, tally, strange)
+        for path in (*files, self._desk.path_of(shard)):
+            path.unlink(missing_ok=True)
+        if is_failure and batch is not None:
+            await self._after_failure(shard, batch)
+
+    async def _with_files(self, shard: Shard) -> tuple[Shard, ServerBatch | None]:
+        """Return a shard with the ids of its files: some servers show them a while after the batch has ended."""
+        batch, until, wait = None, (shard.ended_at or 0.0) + self._desk.config.listing_delay, FIRST_POLL
+        while True:
+            with contextlib.suppress(RouteError):
+                batch = await self._desk.routes.get(shard.batch_id)
+                shard = shard._replace(
+                    output_file=batch.output_file or shard.output_file, error_file=batch.error_file or shard.error_file
+                )
+            expects = shard.status == "completed" or (batch is not None and batch.completed > 0)
+            has_any = bool(shard.output_file or shard.error_file)
+            if (has_any or not expects) and (batch is not None or has_any):
+                return shard, batch
+            if time.time() >= until:
+                return shard, batch
+            await self._desk.pause(wait)
+            wait = min(10.0, 2 * wait)
+
+    async def _download(self, shard: Shard, file_id: str, target: Path) -> None:
+        target.parent.mkdir(exist_ok=True)
+        wait, missing = 0.5, 0
+        while True:
+            try:
+                await self._desk.routes.download(file_id, target, 4 * shard.bytes)
+            except RouteError as error:
+                missing += error.problem in (Problem.MISSING, Problem.REFUSED)
+                if missing >= MOST_TRIES:
+                    raise ProviderError(
+                        f"{sentence('The results of a batch can not be read', str(error))} They are paid for: run the "
+                        "same command again, or if they are lost, see `syphus batches FOLDER --give-up`."
+                    ) from error
+                await self._desk.pause(error.wait if error.wait is not None else wait)
+                wait = min(60.0, 2 * wait)
+            else:
+                return
+
+    # What ends a shard.
+
+    async def _settle(self, shard: Shard, tally: Tally, strange: Tally) -> None:
+        """Free the lines without a result, and settle the shard."""
+        bounds = self._desk.store.read_value(
+            "SELECT total(bound) FROM shard_line WHERE shard = ? AND state = 0", shard.id
+        )
+
+        def write() -> None:
+            missing = release_lines(self._desk.store, shard.id)
+            states = line_counts(self._desk.store, shard.id)
+            change_shard(
+                self._desk.store, shard.id,
+                state=ShardState.SETTLED, settled_at=time.time(), status=shard.status,
+                output_file=shard.output_file, error_file=shard.error_file,
+                answered=states.get(LineState.ANSWERED, 0),
+                failed=states.get(LineState.REJECTED, 0) + states.get(LineState.FAILED, 0),
+                missing=states.get(LineState.MISSING, 0), doubled=tally.doubled,
+                unknown=strange.unknown + strange.unreadable,
+            )  # fmt: skip
+            if missing and shard.status != "failed":
+                counts = RequestCounts()
+                for _ in range(missing):
+                    counts.add(MISSING_CAUSE, False, 0.0, self._desk.host, RequestKind.FAILED)
+                self._desk.session.records.write_request_counts(counts)
+
+        await self._desk.commit(write)
+        self._desk.budget.reserved = max(0.0, self._desk.budget.reserved - float(bounds or 0.0))
+        if shard.status == "failed":
+            self._desk.budget.requests -= shard.lines
+        self._say_settled(get_shard(self._desk.store, shard.id), strange)
+
+    def _say_settled(self, shard: Shard, strange: Tally) -> None:
+        seconds = (shard.ended_at or 0.0) - (shard.created_at or shard.ended_at or 0.0)
+        parts = [f"{shard.answered:,} of {shard.lines:,} answered"]
+        for count, what in (
+            (shard.failed, "with an error"),
+            (shard.missing, "without a result"),
+            (shard.doubled, "twice in the files"),
+            (strange.unknown, "with the id of no request"),
+            (strange.unreadable, "not readable"),
+        ):
+            if count:
+                parts.append(f"{count:,} {what}")
+        name = shard.batch_id or f"shard {shard.id}"
+        self._desk.say(f"Batch {name}: {shard.status} in {format_duration(seconds)}: {', '.join(parts)}")
+
+    async def _after_failure(self, shard: Shard, batch: ServerBatch) -> None:
+        """Learn from the errors of a batch that failed as a whole; raise `ProviderError` for those that would recur."""
+        codes = {each.code for each in batch.errors}
+        words = " ".join(each.message.lower() for each in batch.errors)
+        if codes & _TOKEN_CODES or "enqueued token" in words:
+            stated = [each.stated_limit for each in batch.errors if each.stated_limit]
+            await self._desk.shrink(shard, shard.problem, min(stated, default=None))
+        elif codes & _SIZE_CODES:
+            self._desk.learn_lines(shard)
+        else:
+            said = "; ".join(map(str, batch.errors[:3])) or "it gives no reason"
+            raise ProviderError(
+                f"{self._desk.host} failed batch {batch.id}: {said}. Nothing was billed. Check the settings."
+            )

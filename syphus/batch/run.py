@@ -1,0 +1,379 @@
+"""Runs a stage by batches: passes of the loop that put requests aside and judge what has come, until nothing is open.
+
+    take up open shards -> pass -> shards are sent, polled and taken in -> pass -> ... -> all rows have an outcome
+
+A pass takes every pending row that waits in no shard, so each row is either in a pass, or in a shard, or done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from syphus.batch.by_hand import take_in_by_hand, write_by_hand
+from syphus.batch.courier import Courier
+from syphus.batch.creation import Creation, ShardDesk, StoppedError
+from syphus.batch.gather import GatheringSender, ShardMaker, ShardTarget, Size
+from syphus.batch.routes import BatchApi
+from syphus.batch.take_in import TakeIn
+from syphus.config.options import NEVER, Options
+from syphus.config.sampling import resolve_sampling
+from syphus.config.settings import Config
+from syphus.config.values import BatchConfig
+from syphus.errors import ConfigError, InterruptError, ProviderError, SyphusError, WaitingError
+from syphus.ledger.sessions import get_meta, set_meta
+from syphus.ledger.shards import Shard, ShardState, has_open_shards, read_shards
+from syphus.ledger.store import Store
+from syphus.pipeline.admission import AdmissionClosedError, AdmissionController
+from syphus.pipeline.budget import TokenEstimate
+from syphus.pipeline.deadlines import AwakeClock, Deadlines
+from syphus.pipeline.endpoint_state import EndpointState
+from syphus.pipeline.engine import (
+    StageRun,
+    close_session,
+    fewer_collections,
+    from_any_thread,
+    open_endpoints,
+    redacted_log,
+    session_limits,
+    stopping_signals,
+)
+from syphus.pipeline.loop import Loop
+from syphus.pipeline.observer import Observer, RunView
+from syphus.pipeline.retry import RetryPolicy
+from syphus.pipeline.sender import Ask, RequestSender, SendResult
+from syphus.pipeline.session_context import SessionContext
+from syphus.pipeline.work_queue import WorkQueue
+from syphus.pipeline.writer import Writer
+from syphus.text import format_duration, pluralize
+
+RUN_ID = "run id"  #: meta: what tells the shards of runs apart
+
+
+class BatchPlan(NamedTuple):
+    """How the requests of a session are answered.
+
+    `gathers` says that new requests go into batches; else they are sent online, and open batches are only collected.
+    """
+
+    gathers: bool = True
+    wait: bool = True
+    file: Path | None = None  #: to write the requests into, for a server that takes files by hand
+    results: tuple[Path, ...] = ()  #: that were made of such a file
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether no server is asked."""
+        return self.file is not None or bool(self.results)
+
+
+def plan_batches(options: Options, store: Store, stage: str) -> BatchPlan | None:
+    """Return how batches answer the requests of a stage; None if it has no batch, and makes none."""
+    by_hand = options.batch_file is not None or bool(options.batch_results)
+    gathers = options.batch != NEVER or options.batch_file is not None
+    if not (gathers or by_hand or has_open_shards(store, stage)):
+        return None
+    return BatchPlan(gathers, options.wait, options.batch_file, options.batch_results)
+
+
+class _SilentSender(RequestSender):
+    """Sends nothing: stored answers are judged, and rows that need another one stay pending."""
+
+    gathers = True
+
+    def __init__(self) -> None:
+        self.kept = 0  #: requests that were not sent
+
+    async def send(self, ask: Ask) -> SendResult:
+        del ask
+        self.kept += 1
+        raise AdmissionClosedError
+
+
+async def run_by_batch(work: StageRun, config: Config, observer: Observer, plan: BatchPlan) -> SyphusError | None:
+    """Run a stage by batches. Return None if every row has its outcome, or else what stopped the run.
+
+    That is a `WaitingError` if requests stay at the server, or in a file, and the same command collects them later.
+    """
+    clock = AwakeClock()
+    limits = session_limits(work, config)
+    async with contextlib.AsyncExitStack() as opened:
+        try:
+            states = open_endpoints(work, config, limits, observer, clock(), opened)
+        except ConfigError as error:
+            return error
+        await asyncio.sleep(0)
+        estimate = TokenEstimate(resolve_sampling(config).answer_limit if work.route.generates_text else 0)
+        admission = AdmissionController(states, work.budget, estimate, clock)
+        run = BatchRun(work, config, observer, plan, admission, clock)
+        async with Deadlines(config.timeout, clock) as deadlines, run.writer:
+            signals = stopping_signals(run, admission, deadlines, work.drain_seconds, observer)
+            with fewer_collections(), signals as stop, redacted_log(work.redactor):
+                phase = getattr(work.stage, "title", "queries")
+                view = RunView(
+                    work.stats, admission, clock, from_any_thread(stop), deadlines.oldest_age, phase, run.progress
+                )
+                async with observer.watching(view):
+                    await run.run(deadlines)
+        return close_session(work, observer, states, run.writer, run.stopped_by, clock())
+
+
+class BatchRun:
+    """One session of a stage by batches. The first Ctrl-C calls `stop`, the second `abandon`."""
+
+    def __init__(
+        self,
+        work: StageRun,
+        config: Config,
+        observer: Observer,
+        plan: BatchPlan,
+        admission: AdmissionController,
+        clock: AwakeClock,
+    ) -> None:
+        self._work, self._observer, self._plan = work, observer, plan
+        self._model, self._batch = config.model, config.batch or BatchConfig()
+        self._admission, self._clock = admission, clock
+        self._store, self._stage = work.store, work.stage.name
+        self.writer = Writer(work.store, work.records, work.pairs, self._stop_on_fault, work.threads)
+        admission.note_reservation = self.writer.note_reservation
+        retry = RetryPolicy(config.max_attempts, config.first_wait, _random(work.seed))
+        self._session = SessionContext(
+            *(work.stage, work.records, self.writer, work.stats, retry, session_limits(work, config)),
+            *(work.trusted, clock, observer.say),
+        )
+        self._state: EndpointState = admission.endpoint_states[0]
+        self._loop: Loop | None = None
+        self._following: dict[int, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        self.stopped_by: Exception | None = None
+        from syphus.endpoints.remote_endpoint import RemoteEndpoint  # loads the SDK, which takes a while
+
+        endpoint = self._state.endpoint
+        assert isinstance(endpoint, RemoteEndpoint)
+        is_azure = endpoint.config.kind == "azure"
+        url = f"/v1{work.route.path}" if not is_azure else work.route.path
+        self._take_in = TakeIn(self._store, self._session, work.budget, work.redactor)
+        self._desk = ShardDesk(BatchApi(endpoint), self._state, self._store, self._session, work.budget, self._batch)
+        self._creation = Creation(self._desk, url)
+        self._courier = Courier(self._desk, self._creation, self._take_in)
+        target = ShardTarget(*(self._stage, config.model, endpoint.host, url, self._run_id(), plan.file is not None))
+        batch = self._batch
+        self._most = Size(batch.most_requests(azure=is_azure), int(batch.megabytes * 1e6), float("inf"))
+        self._maker = ShardMaker(target, self._store, self._session, admission, self._most, self._take_up)
+        self._gatherer = GatheringSender(self._session, admission, self._store, self._maker, config.max_attempts)
+        self._silent = _SilentSender()
+
+    # Stopping.
+
+    def stop(self, reason: Exception) -> None:
+        """Put nothing more aside and send nothing more. The first reason is kept."""
+        if self.stopped_by is None:
+            self.stopped_by = reason
+        if self._loop is not None:
+            self._loop.stop(reason)
+        self._desk.stopping.set()
+        self._changed.set()
+
+    def abandon(self) -> None:
+        """Wait for nothing any more."""
+        if self._loop is not None:
+            self._loop.abandon()
+        for task in self._following.values():
+            task.cancel()
+
+    def _stop_on_fault(self) -> None:
+        assert self.writer.fault is not None
+        self.stop(self.writer.fault)
+        self.abandon()
+
+    # The course of a session.
+
+    async def run(self, deadlines: Deadlines) -> None:
+        """Return when every row has its outcome, when the plan says not to wait, or after a stop."""
+        try:
+            await self._course(deadlines)
+        except (SyphusError, StoppedError) as error:
+            if isinstance(error, SyphusError):
+                self.stop(error)
+        finally:
+            self._desk.stopping.set()
+            await asyncio.gather(*self._following.values(), return_exceptions=True)
+            self._maker.discard()
+        self._say_what_stays()
+
+    async def _course(self, deadlines: Deadlines) -> None:
+        await self._take_up_open_shards()
+        if self._plan.results:
+            await take_in_by_hand(
+                self._store, self._stage, self._plan.results, self._take_in, self._state, self._courier
+            )
+        while self.stopped_by is None:
+            held = await self._pass(deadlines)
+            if self.stopped_by is not None:
+                return
+            if not self._following and not held:
+                break
+            await self._wait_for_change()
+        if self.stopped_by is None:
+            self._conclude()
+
+    async def _pass(self, deadlines: Deadlines) -> bool:
+        """Run the loop once over all rows that wait in no shard; return whether some had no room."""
+        self._changed.clear()
+        maker = self._maker
+        open_here = [shard for shard in self._open_shards() if shard.state is not ShardState.BY_HAND]
+        limits = self._desk.limits
+        enqueued = sum(shard.tokens for shard in open_here)
+        most = self._batch.enqueued_tokens if limits.tokens is None else limits.tokens
+        maker.room = float("inf") if most is None else max(0.0, most - enqueued)
+        lines = min(self._most.lines, limits.lines or self._most.lines)
+        maker.most = Size(lines, self._most.bytes, float("inf") if most is None else most)
+        maker.open_shards = len(self._following)
+        sender: RequestSender = self._gatherer
+        if self._plan.results and self._plan.file is None:
+            sender = self._silent
+        elif not self._plan.gathers:
+            sender = RequestSender(self._session, self._admission, deadlines)
+        rows = self._work.records.pending(with_waiting=False)
+        queue = WorkQueue(rows, window=4 * self._work.threads, clock=self._clock)
+        loop = self._loop = Loop(self._session, queue, self._admission, sender)
+        maker.end_pass = queue.close
+        before = maker.gathered
+        try:
+            await loop.run(self._work.threads)
+        finally:
+            self._loop = None
+        if loop.stopped_by is not None:
+            self.stop(loop.stopped_by)
+            maker.discard()
+        held = bool(maker.full)
+        await maker.finish_pass()
+        return held or (maker.gathered > before and not self._plan.by_hand)
+
+    async def _wait_for_change(self) -> None:
+        """Wait until a shard is settled, so that its rows can be judged, or until all are where they stay."""
+        if self._following:
+            await self._changed.wait()
+
+    async def _take_up_open_shards(self) -> None:
+        """Go on with the shards of earlier sessions."""
+        shards = [shard for shard in self._open_shards() if shard.state is not ShardState.BY_HAND]
+        if not shards:
+            return
+        states = Counter(shard.state.value for shard in shards)
+        found = ", ".join(f"{count} {state}" for state, count in states.items())
+        requests = sum(shard.lines for shard in shards)
+        self._observer.say(
+            f"{pluralize(len(shards), 'batch', 'batches')} of earlier sessions with {pluralize(requests, 'request')}: "
+            f"{found}."
+        )
+        uncertain = [shard.sent_at for shard in shards if shard.state is ShardState.UPLOADED and shard.sent_at]
+        self._creation.quiet_until = max(uncertain, default=0.0) + self._batch.listing_delay
+        for shard in shards:
+            await self._take_up(shard)
+
+    async def _take_up(self, shard: Shard) -> None:
+        """Follow a shard in a task of its own."""
+        if shard.state is ShardState.BY_HAND:
+            return
+        self._following[shard.id] = asyncio.create_task(self._follow(shard))
+
+    async def _follow(self, shard: Shard) -> None:
+        try:
+            await self._courier.follow(shard, once=not self._plan.wait)
+        except StoppedError:
+            pass
+        except SyphusError as error:
+            self.stop(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run must not wait for this shard
+            self.stop(error)
+            self.abandon()
+        finally:
+            self._following.pop(shard.id, None)
+            self._changed.set()
+
+    def _conclude(self) -> None:
+        """Say what is left to do, if there is something."""
+        waiting = self._open_shards()
+        if self._plan.file is not None:
+            count = write_by_hand(self._store, self._stage, self._plan.file)
+            if count:
+                self.stop(
+                    WaitingError(
+                        f"{pluralize(count, 'request')} for {self._model} are in {self._plan.file}. Once they "
+                        "are answered, give the results with --batch-results FILE."
+                    )
+                )
+        elif gone := [shard for shard in waiting if shard.id in self._courier.gone]:
+            self.stop(
+                ProviderError(
+                    f"{pluralize(len(gone), 'batch', 'batches')} can't be found at {self._state.endpoint.host}; "
+                    f"{pluralize(sum(shard.lines for shard in gone), 'row')} wait for them. "
+                    "See `syphus batches FOLDER`."
+                )
+            )
+        elif waiting:
+            requests = sum(shard.lines for shard in waiting)
+            where = "in a file" if all(shard.state is ShardState.BY_HAND for shard in waiting) else "in batches"
+            self.stop(
+                WaitingError(
+                    f"{pluralize(requests, 'request')} wait {where}. The same command collects them, on any day; "
+                    "`syphus batches FOLDER` shows them."
+                )
+            )
+        elif self._silent.kept:
+            self.stop(
+                WaitingError(
+                    f"{pluralize(self._silent.kept, 'row')} need another answer: --batch-file FILE writes the requests."
+                )
+            )
+
+    def _say_what_stays(self) -> None:
+        """After a stop, say what is at the server, and how it is collected."""
+        if not isinstance(self.stopped_by, InterruptError | ProviderError):
+            return
+        there = [shard for shard in self._open_shards() if shard.state in (ShardState.UPLOADED, ShardState.CREATED)]
+        if there:
+            requests = pluralize(sum(shard.lines for shard in there), "request")
+            self._observer.say(
+                f"{pluralize(len(there), 'batch', 'batches')} with {requests} stay at {self._state.endpoint.host} and "
+                f"go on. The same command collects them; `syphus batches {self._store.folder} --cancel` cancels them."
+            )
+
+    # Helpers.
+
+    def _open_shards(self) -> list[Shard]:
+        return read_shards(self._store, self._stage, only_open=True)
+
+    def _run_id(self) -> str:
+        """Return what tells the shards of this run apart, which the next commit keeps."""
+        known = get_meta(self._store, RUN_ID)
+        if known is None:
+            known = uuid.uuid4().hex
+            set_meta(self._store, RUN_ID, known)
+            self._store.commit()
+        return str(known)
+
+    def progress(self) -> str:
+        """Return the open shards by state, with the age of the oldest of each: `batches: 2 in progress (14 min)`."""
+        by_state: dict[str, list[Shard]] = {}
+        for shard in self._open_shards():
+            name = shard.status if shard.state is ShardState.CREATED and shard.status else shard.state.value
+            by_state.setdefault(name.replace("_", " "), []).append(shard)
+        now = time.time()
+        parts = [
+            f"{len(shards)} {name} ({format_duration(max(0.0, now - min(each.reserved_at for each in shards)))})"
+            for name, shards in by_state.items()
+        ]
+        return f"batches: {', '.join(parts)}" if parts else ""
+
+
+def _random(seed: int) -> random.Random:
+
+    return random.Random(seed)
