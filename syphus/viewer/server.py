@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from syphus.errors import ConfigError
-from syphus.viewer import reviews_api, run_routes
+from syphus.viewer import control_routes, report_routes, reviews_api, run_routes
 from syphus.viewer.browser import open_browser
 from syphus.viewer.replies import with_errors
 from syphus.viewer.viewer import Viewer
@@ -35,7 +35,7 @@ _TYPES = {
     ".json": "application/json",
 }
 _PAGES = ("queries", "pairs", "review", "worth", "cold-start", "translation", "statistics", "control")
-_MODULES = (run_routes, reviews_api)  #: those that answer requests
+_MODULES = (run_routes, reviews_api, control_routes, report_routes)  #: those that answer requests
 
 
 def make_app(viewer: Viewer) -> web.Application:
