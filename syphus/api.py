@@ -1,9 +1,8 @@
 """The public Python API: what the commands do, as functions for scripts and notebooks.
 
 Each function takes the options of its command by their names, with underscores for dashes. Only `yes` has another
-default: a script is not asked whether it may spend money. A function raises a subclass of `SyphusError` for what ends
-the command with exit code 2. A run that stopped early returns a result, and `stopped_by` says why. All work inside a
-running event loop. Heavy modules are imported on first use.
+default: a script is not asked whether it may spend money. A `SyphusError` is what ends the command with exit code 2. A
+run that stopped early returns a result, and `stopped_by` says why. All work inside a running event loop.
 """
 
 from __future__ import annotations
@@ -189,8 +188,7 @@ def _quote(dataset: Dataset, values: QuotedOptions, observer: Observer) -> Quote
 def try_rows(dataset: Dataset, count: int = 3, *, sample: bool = False, **options: Unpack[RunOptions]) -> TriedRows:
     """Ask about a few rows and return them with answers, pairs, verdicts and cost; the run then has these answers.
 
-    The rows are the first `count`, or a random `sample` by the seed. The options are those of `run`, and it raises what
-    `run` does.
+    The rows are the first `count`, or a random `sample` by the seed. Options and errors are those of `run`.
     """
     from syphus.main_job import try_rows as try_some
     from syphus.pipeline.observer import call
@@ -344,8 +342,7 @@ def open_run(folder: StrPath) -> RunReader:
 def control(folder: StrPath, *, stop: bool = False, who: str = "", **changes: Unpack[ControlValues]) -> ControlState:
     """Change a run while it works, or stop it; without changes, return the settings in force and what was changed.
 
-    None lifts a limit; `who` is the person, by default the user. It waits up to ten seconds for the run's reply. Raises
-    `RunError` if no process works on it, `ConfigError` for what can't be set.
+    None lifts a limit; `who` is the person. Raises `RunError` if it is not working, `ConfigError` for wrong values.
     """
     from syphus.runs.control import change_run, control_state
 
