@@ -327,19 +327,19 @@ def budget_line(context: RunContext, line: QuoteLine, rows: float, total: int, r
     if options.max_cost is not None and line.dollars is not None and line.dollars.high and rows:
         left, budget = max(0.0, _dollars_left(context, report)), format_budget(options.max_cost)
         fewest, most = (min(rows, int(rows * left / each)) for each in (line.dollars.high, line.dollars.low or 1e-9))
-        answered = total - rows
-        enough = [f"{_round_down(each + answered):,}" if each < rows else f"{total:,}" for each in (fewest, most)]
+        answer = context.price.max_cost(0, context.config.max_tokens or 0) if context.price is not None else 0.0
+        if left < answer:
+            return f"{budget} leaves less than one answer may cost (${answer:.4f}): raise it, or lower --max-tokens."
+        enough = [f"{_round_down(each + total - rows):,}" if each < rows else f"{total:,}" for each in (fewest, most)]
         about = enough[0] if enough[0] == enough[1] else " to ".join(enough)
-        is_all = fewest >= rows
-        parts.append(f"{budget} is enough for {'all' if is_all else f'about {about} of'} {total:,} rows")
+        parts.append(f"{budget} is enough for {'all' if fewest >= rows else f'about {about} of'} {total:,} rows")
     if options.max_requests is not None:
         left = max(0, options.max_requests - report.spending.requests - report.unfinished_calls)
         if left < rows:
             requests = pluralize(options.max_requests, "request is", "requests are")
             parts.append(f"{requests} enough for at most {total - rows + left:,} of {total:,} rows")
     if parts and line.minutes is not None and line.minutes.middle >= 1:
-        limit = Speed.of(context).requests_per_minute
-        at = f"at {limit:,.0f} requests/min " if limit else ""
+        at = f"at {limit:,.0f} requests/min " if (limit := Speed.of(context).requests_per_minute) else ""
         parts.append(f"{at}about {format_duration(line.minutes.middle * 60)} for all")
     return "; ".join(parts) + ("." if parts else "")
 

@@ -393,7 +393,9 @@ def _before(folder: Path, url: str, price: float, answer: bool | None = None, **
 
 def test_a_budget_below_the_estimate_says_for_how_many_rows_it_is_enough(tmp_path: Path) -> None:
     with server(rpm=0) as simulated:
-        ran, asked = _before(tmp_path, simulated.url, 1000.0, False, max_cost=2.0, requests_per_minute=6.0)
+        ran, asked = _before(
+            tmp_path, simulated.url, 1000.0, False, max_cost=2.0, requests_per_minute=6.0, max_tokens=600
+        )
         assert simulated.stats.requests == 0
     (line,) = [line for line in ran.lines if "is enough for" in line]
     found = re.fullmatch(
@@ -409,6 +411,15 @@ def test_a_budget_of_less_than_a_cent_is_shown_as_it_was_given(tmp_path: Path) -
     with server(rpm=0) as simulated:
         ran, _ = _before(tmp_path, simulated.url, 0.1, None, max_cost=0.0025)
     assert any(line.startswith("$0.0025 is enough for") for line in ran.lines)
+
+
+def test_a_budget_below_the_bound_of_one_answer_promises_nothing(tmp_path: Path) -> None:
+    with server(rpm=0) as simulated:
+        ran, _ = _before(tmp_path, simulated.url, 100.0, None, max_cost=0.06)
+        assert simulated.stats.requests == 0
+    assert ran.exit_code == 4
+    assert [line for line in ran.lines if "is enough for" in line] == []
+    assert any(line.startswith("$0.06 leaves less than one answer may cost ($") for line in ran.lines), ran.lines
 
 
 @pytest.mark.parametrize(
