@@ -365,9 +365,8 @@ def view(
 
     With `write`, it writes one `page` of a run, such as `overview` or `queries?state=invalid`, as an HTML file that
     stands alone, and returns what it carries; `fonts` (folders or files) have letters that its readers may lack.
-    `paths` are folders of runs, or with runs below; `images` are stores and folders of their images. Without a `port`
-    it is 8777 or, if that is taken, any free one.
-    Raises `RunError` if there is no run, `ConfigError` if the port can't be used.
+    `paths` are folders of runs, or with runs below; `images` are stores and folders of their images. The default `port`
+    is 8777 or any free one. Raises `RunError` if there is no run, `ConfigError` if the port can't be used.
     """
     from syphus.viewer.server import view as view_runs
     from syphus.viewer.viewer import Viewer

@@ -134,6 +134,7 @@ def stored_limits(store: Store) -> dict[str, float]:
 
 
 _COMMAND_META = "command"  # meta: the newest command of the run as JSON
+_RUN_META = "run_command"  # meta: the newest command of the main job, where another one followed it
 RUN, TRANSLATE = "run", "translate"  #: the commands that are kept
 #: Options that are not kept: where the run is follows from its folder, and the others are about one start only.
 _NOT_KEPT = frozenset(
@@ -199,6 +200,8 @@ def keep_command(store: Store, command: str, options: Options, plugins: tuple[Pa
     }
     before = kept_command(store)
     if before is None or (before.command, before.options) != (command, given):
+        if before is not None and before.command == RUN != command:
+            set_meta(store, _RUN_META, json.dumps(before._asdict()))
         kept = KeptCommand(command, given, socket.gethostname(), time.time())
         set_meta(store, _COMMAND_META, json.dumps(kept._asdict()))  # orjson takes no path that is not UTF-8
 
@@ -214,6 +217,15 @@ def _as_json(name: str, value: object) -> object:
 def kept_command(store: Store) -> KeptCommand | None:
     """Return the newest command of a run; None if an earlier version made it."""
     kept = get_meta(store, _COMMAND_META)
+    return KeptCommand(**json.loads(str(kept))) if kept else None
+
+
+def run_command(store: Store) -> KeptCommand | None:
+    """Return the newest command of the main job, which knows where images and plugins are; None if none is kept."""
+    newest = kept_command(store)
+    if newest is None or newest.command == RUN:
+        return newest
+    kept = get_meta(store, _RUN_META)
     return KeptCommand(**json.loads(str(kept))) if kept else None
 
 

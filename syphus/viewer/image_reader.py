@@ -20,12 +20,17 @@ from aiohttp import web
 
 from syphus.io.media import media_kind
 from syphus.ledger.store import Store
-from syphus.runs.run_settings import kept_command
+from syphus.runs.generate import GenerateStage
+from syphus.runs.run_settings import run_command
 from syphus.types import PromptImage
 from syphus.viewer.images_of import TYPES, ShownImage, ViewJob, images_of_query
 
 _IDLE_SECONDS = 60.0  #: after which the process ends
 _SECONDS = 30.0  #: that an image may take: the first of a store without an index reads all its ids
+_DATASET = (  #: of the newest session that asked for pairs; one that translates names another
+    "SELECT settings ->> 'dataset' FROM spec WHERE id IN (SELECT spec FROM session WHERE stage = ?) "
+    "ORDER BY id DESC LIMIT 1"
+)
 _MOST_WAITING = 400  #: images at once
 _LARGEST_SIDE = 4096  #: pixels that a page may ask for
 
@@ -57,11 +62,11 @@ class ImageReader:
         images: list[ShownImage] = images_of_query(store, n)
         if k >= len(images):
             return None
-        command = kept_command(store)
+        command = run_command(store)
         options = command.options if command is not None else {}
         named = options.get("images")
         folders = options.get("datasets_dir")
-        dataset = store.read_value("SELECT settings ->> 'dataset' FROM spec ORDER BY id DESC LIMIT 1")
+        dataset = store.read_value(_DATASET, GenerateStage.name)
         return ViewJob(
             image=_without_data(images[k].image),
             images=(*self._images, *([Path(str(named))] if named else [])),

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import io
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
@@ -106,7 +107,8 @@ def write_page(
     runs = viewer.runs.all()
     if len(runs) != 1:
         raise RunError(f"--write takes one run; here are {len(runs)}: {', '.join(each.name for each in runs[:5])}.")
-    written, client = asyncio.run(_read(viewer, runs[0].key, page))
+    with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop in its own one
+        written, client = thread.submit(lambda: asyncio.run(_read(viewer, runs[0].key, page))).result()
     embedded = write_document(file, f"{written.title}", written.body, written.note, fonts, written.wide)
     return WrittenFile(file, embedded, client.pictures, client.left_out)
 

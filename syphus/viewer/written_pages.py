@@ -138,7 +138,7 @@ def query_page(query: Json) -> WrittenPage:
     why = f"{query['reason']} {query['detail']}".strip()
     answers = [_answer(each) for each in query["answers"]]
     pairs = [pair_article(each) for each in query["pairs"]]
-    messages = [_turn(each, query["images"]) for each in query["messages"]]
+    messages = [_turn(each) for each in query["messages"]]
     left = [
         pictures(query["images"], large=True),
         card(
@@ -178,9 +178,10 @@ def _answer(answer: Json) -> Html:
     )
 
 
-def _turn(message: Json, images: list[Json]) -> Html:
+def _turn(message: Json) -> Html:
     parts = [
-        pictures([each for each in images if each["k"] == part["image"]])
+        # The picture is above already; the file need not carry it twice.
+        tag("p", {"class": "note"}, f"picture {part['image'] + 1}")
         if "image" in part
         else prose(part["text"], mono=True)
         for part in message["content"]
