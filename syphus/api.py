@@ -364,16 +364,14 @@ def view(
     """Show runs on a local page until Ctrl-C; its address, with a token, is printed, and opened in a browser if wanted.
 
     With `write`, it writes one `page` of a run, such as `overview` or `queries?state=invalid`, as an HTML file that
-    stands alone, and returns what it carries; `fonts` (folders or files) have letters that its readers may lack.
-    `paths` are folders of runs, or with runs below; `images` are stores and folders of their images. The default `port`
-    is 8777 or any free one. Raises `RunError` if there is no run, `ConfigError` if the port can't be used.
+    stands alone; `fonts` have letters that readers may lack. `paths` are folders of runs, or with runs below, `images`
+    those of images. Raises `RunError` if there is no run, `ConfigError` if the port (default: 8777) can't be used.
     """
     from syphus.viewer.server import view as view_runs
     from syphus.viewer.viewer import Viewer
+    from syphus.viewer.write_page import write_page
 
     if write is not None:
-        from syphus.viewer.write_page import write_page
-
         return write_page(_paths(paths), Path(write), page, _paths(fonts), _paths(images))
     view_runs(Viewer(_paths(paths), host, images=_paths(images)), port, browser)
     return None

@@ -117,8 +117,7 @@ def test_a_query_shows_its_picture_answers_and_messages_and_hostile_texts_stay_t
     context: BrowserContext, seen: Viewing
 ) -> None:
     page = at(context, seen, f"/queries/{numbered(seen, 'r0')}")
-    page.locator("main img").first.wait_for()
-    page.wait_for_function("document.querySelector('main img').naturalWidth === 320")
+    assert page.locator("main img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") == 320
     page.locator("#messages summary").click()
     assert page.locator("#messages article").count() >= 2
     assert HOSTILE.split()[0] in page.inner_text("main")
@@ -164,11 +163,13 @@ def test_the_keyboard_reaches_everything_and_the_focus_is_seen(context: BrowserC
 
 
 def test_filters_are_in_the_address(context: BrowserContext, seen: Viewing) -> None:
+    from playwright.sync_api import expect
+
     page = at(context, seen, "/queries")
     page.locator(".line").first.wait_for()
     page.get_by_role("button", name=re.compile("refused")).click()
     page.wait_for_url("**/queries?state=refused")
-    page.wait_for_function("document.querySelectorAll('.line').length === 1")
+    expect(page.locator(".line")).to_have_count(1)
     page.reload()
     page.locator(".line").first.wait_for()
     assert page.locator(".line").count() == 1
@@ -177,7 +178,7 @@ def test_filters_are_in_the_address(context: BrowserContext, seen: Viewing) -> N
     assert "text=no+such+words" in page.url
     assert page.evaluate("document.activeElement.type") == "search"  # what is typed goes on there
     page.get_by_role("button", name="Clear the filters").click()
-    page.wait_for_function("document.querySelectorAll('.line').length === 8")
+    expect(page.locator(".line")).to_have_count(8)
 
 
 def test_the_numbers_follow_a_run_without_a_reload(browser: Browser, tmp_path: Path) -> None:
