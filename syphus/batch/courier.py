@@ -21,6 +21,8 @@ FIRST_POLL = 0.2  #: seconds; the pauses grow with the age of the batch
 _POLL_SHARE = 0.05  # of the age
 _STUCK = {"validating": 3_600.0, "finalizing": 7_200.0, "cancelling": 3_600.0, "in_progress": 93_600.0}  # seconds
 _TOKEN_CODES = frozenset({"token_limit_exceeded", "enqueued_token_limit_exceeded", "batch_enqueued_token_limit"})
+_SERVER_FAULTS = ("internal", "server_error", "unavailable", "timeout")  # in codes of failed batches
+MOST_FAILURES = 4  #: of whole batches in a row, without an answer in between
 _SIZE_CODES = frozenset({"too_many_tasks", "max_requests_exceeded", "file_too_large", "too_many_requests_in_file"})
 
 
@@ -31,6 +33,7 @@ class Courier:
         self._desk = desk
         self._creation = creation
         self._take_in = take_in
+        self._failures_in_a_row = 0  # of whole batches, by faults of the server
         self.gone: set[int] = set()  #: shards that the server does not know any more
 
     # What the driver calls.
@@ -146,6 +149,7 @@ class Courier:
             and not line_counts(self._desk.store, shard.id).get(LineState.ANSWERED)
         )
         await self._settle(shard, tally, strange)
+        self._failures_in_a_row = 0 if tally.answered else self._failures_in_a_row
         for path in (*files, self._desk.path_of(shard)):
             path.unlink(missing_ok=True)
         if is_failure and batch is not None:
@@ -234,6 +238,12 @@ class Courier:
         name = shard.batch_id or f"shard {shard.id}"
         self._desk.say(f"Batch {name}: {shard.status} in {format_duration(seconds)}: {', '.join(parts)}")
 
+    def _may_pass(self, codes: set[str]) -> bool:
+        """Return whether a batch failed by a fault of the server, unless others have failed like that before."""
+        is_ours = bool(codes - {""}) and not any(word in code for code in codes for word in _SERVER_FAULTS)
+        self._failures_in_a_row += 1
+        return not is_ours and self._failures_in_a_row < MOST_FAILURES
+
     async def _after_failure(self, shard: Shard, batch: ServerBatch) -> None:
         """Learn from the errors of a batch that failed as a whole; raise `ProviderError` for those that would recur."""
         codes = {each.code for each in batch.errors}
@@ -243,6 +253,8 @@ class Courier:
             await self._desk.shrink(shard, shard.problem, min(stated, default=None))
         elif codes & _SIZE_CODES:
             self._desk.learn_lines(shard)
+        elif self._may_pass(codes):
+            self._desk.say(f"Batch {batch.id} failed without a fault of its requests: they are sent again.")
         else:
             said = "; ".join(map(str, batch.errors[:3])) or "it gives no reason"
             raise ProviderError(

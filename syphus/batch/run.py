@@ -217,7 +217,7 @@ class BatchRun:
             held = await self._pass(deadlines)
             if self.stopped_by is not None:
                 return
-            if not self._following and not held:
+            if not (self._following or held or self._changed.is_set()):
                 break
             await self._wait_for_change()
         if self.stopped_by is None:
@@ -258,7 +258,7 @@ class BatchRun:
 
     async def _wait_for_change(self) -> None:
         """Wait until a shard is settled, so that its rows can be judged, or until all are where they stay."""
-        if self._following:
+        if self._following and not self._changed.is_set():
             await self._changed.wait()
 
     async def _take_up_open_shards(self) -> None:
