@@ -207,7 +207,10 @@ def read_worth(desk: ReviewDesk, store: Store, seed: int) -> dict[str, object]:
         lines.append({**_line(rule), "precision": _json(precision(rule)), "recall": _json(recall([rule], others))})
     return {
         "rules": lines,
-        "together": {"recall": _json(recall(rules, [accepted]) if rules else None), "precision": _json(_precision_of(rules))},
+        "together": {
+            "recall": _json(recall(rules, [accepted]) if rules else None),
+            "precision": _json(_precision_of(rules)),
+        },
         "accepted": {**_line(accepted), "bad_share": _json(accepted.bad_share if accepted.judged else None)},
         "judge": _judge(judged),
         "next": [{"stratum": name, "units": units} for name, units in sorted(shares.items(), key=lambda e: -e[1])],
