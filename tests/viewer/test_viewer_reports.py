@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from harness import run_rows, server
@@ -14,6 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from viewing import TOKEN, Viewing, viewing
 
 from syphus.runs.metrics import as_text, read_samples
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -29,6 +35,25 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
         run_rows(folder, running.url, texts, {"model": "other"}, dataset_version="b", languages="de,ar", max_rounds=0)
     with viewing(folder / "output", cache=folder / "cache") as running_viewer:
         yield running_viewer
+
+
+@contextmanager
+def browsing(seen: Viewing) -> Iterator[Page]:
+    """A page of a real browser that is signed in, and complains of nothing."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip("there is no browser")
+    said: list[str] = []
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        page: Page = opened.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(seen.address)
+        yield page
+        opened.close()
+    assert said == []
 
 
 def keys(seen: Viewing) -> tuple[str, str]:
@@ -127,4 +152,46 @@ def test_a_working_run_is_steered_from_the_page(tmp_path: Path) -> None:
                 assert seen.post(address, {"threads": 3}, Origin="http://evil.example").status == 403
                 assert seen.post(address, {"stop": True}).json["applied"] == ["stopped"]
             process.communicate(timeout=60)
+    assert process.returncode == 130
+
+
+def test_the_pages_show_it_in_a_real_browser(seen: Viewing) -> None:
+    first, second = keys(seen)
+    with browsing(seen) as page:
+        expected = {
+            f"/runs/{first}/statistics": "Words per answer",
+            f"/runs/{second}/translation": "Deutsch",
+            f"/runs/{first}/cold-start": "Cold start",
+            f"/runs/{first}/control": "Nothing was changed while this run worked.",
+            f"/compare?runs={first},{second}&only=different": "does not have this query",
+        }
+        for path, text in expected.items():
+            page.goto(f"{seen.address.partition('/?')[0]}{path}")
+            page.get_by_text(text).first.wait_for(timeout=10_000)
+            page.set_viewport_size({"width": 360, "height": 640})
+            assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+            page.set_viewport_size({"width": 1280, "height": 800})
+        assert page.locator("img[src=x]").count() == 0
+        assert page.get_by_text(EVIL).count()
+
+
+def test_a_run_is_paused_by_a_key_and_resumed_and_stopped_by_the_mouse(tmp_path: Path) -> None:
+    with server(latency=1.0) as simulated:
+        watch = Watch(simulated)
+        with start(command(tmp_path, simulated.url, 500), tmp_path) as process:
+            ready = threading.Event()
+            watch.at("answer", 3, ready.set)
+            assert ready.wait(20)
+            with viewing(tmp_path / "output", cache=tmp_path / "cache") as seen, browsing(seen) as page:
+                page.goto(f"{seen.address.partition('/?')[0]}/runs/{seen.key}/control")
+                page.get_by_role("button", name="Pause").wait_for()
+                page.keyboard.press("p")
+                page.get_by_role("button", name="Resume").wait_for()
+                assert seen.api("control")["settings"]["paused"]
+                page.get_by_label("Threads").fill("3")
+                page.get_by_role("button", name="Apply").click()
+                page.get_by_role("cell", name="threads 3 (was 8)").wait_for()
+                page.get_by_role("button", name="Stop").click()
+                page.get_by_role("button", name="Stop the run").click()
+                process.communicate(timeout=60)
     assert process.returncode == 130

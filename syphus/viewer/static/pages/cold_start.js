@@ -70,5 +70,5 @@ function candidate(each, closed) {
       h("div", null, h("h3", null, "Pairs"), each.pairs.map(({ question, answer }) => h("div", { class: "pair" }, h("div", { class: "instruction" }, prose(question)), h("div", { class: "answer" }, prose(answer)))))),
     facts(Object.entries(each.scores).map(([name, score]) => [words(name), [meter(score, `${number(score, 2)} of 1`), ` ${number(score, 2)}`, each.notes[name] && h("span", { class: "note" }, ` ${each.notes[name]}`)]])),
   ];
-  return closed ? more(head, ...body) : h("article", null, h("p", null, head), body);
+  return closed ? more(head, h("div", { class: "stack" }, body)) : h("article", { class: "stack" }, h("p", null, head), body);
 }

@@ -12,7 +12,8 @@ export async function render(context) {
   const { runs, rows, next } = found;
   const only = segments([["", "All queries"], ["different", "Only those that differ"]], query.get("only") || "", (value) => context.setQuery({ only: value, after: null }), { label: "Queries" });
   return page("Compare", { note: plural(runs.length, "run"), wide: true },
-    card(null, numbers(runs), settings(runs)),
+    card(null, numbers(runs)),
+    settings(runs),
     h("div", { class: "grid" }, runs.map((run) => card(run.name, stateBar(run.counts, { href: (state) => address(`/runs/${run.key}/queries`, { state }) })))),
     h("section", { class: "section" }, h("h2", null, "Queries"), h("div", { class: "filters" }, only),
       rows.length ? rows.map((row) => queryCard(row, runs)) : h("p", { class: "note" }, next ? "None of these differ." : "No queries here."),
@@ -55,10 +56,10 @@ function settings(runs) {
   const names = [...new Set(runs.flatMap((run) => Object.keys(run.settings || {})))];
   const shown = (run, name) => (run.settings?.[name] === undefined || run.settings[name] === null ? "–" : String(run.settings[name]));
   const different = names.filter((name) => new Set(runs.map((run) => shown(run, name))).size > 1);
-  return different.length > 0 && [h("h3", null, "Settings that differ"), table({ caption: "Settings", rows: different, columns: [
+  return different.length > 0 && card("Settings that differ", table({ caption: "Settings", rows: different, columns: [
     { label: "Setting", cell: (name) => name.replaceAll("_", " ") },
     ...runs.map((run) => ({ label: run.name, cell: (name) => shown(run, name) })),
-  ] })];
+  ] }));
 }
 
 function queryCard(row, runs) {

@@ -24,7 +24,7 @@ export async function render(context) {
       ...CHARTS.map(([name, label]) => ({ label, value: number(found.distributions[name].mean, 1), note: `median ${number(found.distributions[name].median)}, at most ${number(found.distributions[name].max)}` })),
     ]),
     h("div", { class: "grid" }, CHARTS.filter(([name]) => found.distributions[name].bars.length > 1).map(([name, label]) =>
-      card(label, columns(found.distributions[name].bars, { label })))),
+      card(label, columns(found.distributions[name].bars.map((bar) => ({ ...bar, label: bar.label.replace(" to ", "–") })), { label })))),
     found.openings.length > 0 && card("First words of questions", table({ caption: "First words", rows: found.openings, columns: [
       { label: "Words", wide: true, cell: ({ label }) => label || "–" },
       { label: "Questions", numeric: true, cell: ({ value }) => number(value) },

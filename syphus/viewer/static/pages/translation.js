@@ -25,7 +25,7 @@ export async function render(context) {
 
 function language(found, context) {
   const rows = (state) => context.href("/queries", { stage: "translate", language: found.code, state });
-  return [
+  return h("div", { class: "stack" },
     h("div", { class: "card" }, stateBar(found.states, { href: rows })),
     found.reasons.length > 0 && card("Why translations were rejected", table({ caption: "Reasons", rows: found.reasons, columns: [
       { label: "Reason", wide: true, cell: ({ reason }) => reason },
@@ -33,8 +33,7 @@ function language(found, context) {
       { label: "Pairs", numeric: true, cell: ({ pairs }) => number(pairs) },
     ] })),
     found.judged && judged(found),
-    card("A sample", found.sample.length ? beside(found, found.sample) : h("p", { class: "note" }, "No pairs yet.")),
-  ];
+    card("A sample", found.sample.length ? beside(found, found.sample) : h("p", { class: "note" }, "No pairs yet.")));
 }
 
 function judged({ judged: counts, ...found }) {
