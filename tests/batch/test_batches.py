@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import KEY, Ran, run_rows, server
 
 from syphus import batches
 from syphus.errors import BudgetError, ProviderError, WaitingError
 from syphus.ledger.shards import Shard, ShardState
 from syphus.simulator import SimulatedServer
 from syphus.types import State
-from tests.support.harness import KEY, Ran, run_rows, server
 
 SPEED = 3_000.0  # seven minutes take a seventh of a second
 QUICK = {"batch_speed": SPEED}
