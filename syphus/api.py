@@ -10,110 +10,35 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from syphus.config.options import EndpointValues, Options, QuoteOptions, RunValues, make_options
-from syphus.errors import ConfigError, SyphusError, machine_faults
-from syphus.images.convert_options import ConversionValues, ConvertOptions
+from syphus.api_types import CompletedRun as CompletedRun
+from syphus.api_types import CompletedTranslation as CompletedTranslation
+from syphus.api_types import ConversionOptions as ConversionOptions
+from syphus.api_types import Dataset, EndpointOptions, QuotedOptions, StrPath
+from syphus.api_types import DisplayOptions as DisplayOptions
+from syphus.api_types import RunOptions as RunOptions
+from syphus.config.options import Options, QuoteOptions, make_options
+from syphus.errors import ConfigError, machine_faults
+from syphus.images.convert_options import ConvertOptions
 from syphus.text import alternatives
 
 if TYPE_CHECKING:
     from syphus.formats.mimicit.data_yaml import Finding
     from syphus.formats.mimicit.verify import Verification
-    from syphus.formats.report import RunResult, TranslationResult
     from syphus.images.convert import ConversionResult
     from syphus.pipeline.observer import Observer
-    from syphus.plugins.contract import AbstractDataset
     from syphus.progress import PlainObserver
+    from syphus.quality.balance import Balance
     from syphus.runs.control import ControlState, ControlValues
     from syphus.runs.export_options import ExportArguments
     from syphus.runs.quote import Quote
-    from syphus.runs.reader import PairRecord, RunReader, RunSummary
+    from syphus.runs.reader import RunReader, RunSummary
     from syphus.runs.rows import TriedRows
     from syphus.viewer.write_page import WrittenFile
-
-StrPath: TypeAlias = str | Path
-Dataset: TypeAlias = "str | type[AbstractDataset]"
-
-
-class DisplayOptions(TypedDict, total=False):
-    """What is shown: `quiet` nothing, `verbose` each request, `log_file` all lines; an `observer` gets all instead."""
-
-    quiet: bool
-    verbose: bool
-    log_file: StrPath | None
-    observer: PlainObserver | None
-
-
-class EndpointOptions(DisplayOptions, EndpointValues, total=False):
-    """Options of everything that asks a model; see docs/commands.md for what each means."""
-
-
-class RunOptions(EndpointOptions, RunValues, total=False):
-    """Options of a run."""
-
-
-class QuotedOptions(RunOptions, total=False):
-    """Options of a quote."""
-
-    pilot: int | None
-    models: str | Sequence[str]
-
-
-class ConversionOptions(DisplayOptions, ConversionValues, total=False):
-    """Options of an image conversion."""
-
-
-@dataclass(frozen=True)
-class CompletedRun:
-    """How a run ended. `counts` are its queries by state, `cost` is in dollars, None if a price is unknown.
-
-    `stopped_by` is what stopped it early, else None; `exit_code` is that of the command.
-    """
-
-    folder: Path
-    counts: Mapping[str, int]
-    cost: float | None
-    requests: int
-    exit_code: int
-    stopped_by: SyphusError | None
-    files: tuple[Path, ...] = field(repr=False)
-    result: RunResult = field(repr=False)
-
-    def pairs(self) -> Iterator[PairRecord]:
-        """Iterate over the accepted pairs of the run, in the order of the input."""
-        with open_run(self.folder) as run_reader:
-            yield from run_reader.pairs()
-
-    def report(self) -> dict[str, object]:
-        """Return what `report.json` holds."""
-        from syphus.formats.report import as_json
-
-        translated = self.result.translated
-        report = self.result.report
-        return as_json(report._replace(translation=translated.report.translation) if translated else report)
-
-
-@dataclass(frozen=True)
-class CompletedTranslation:
-    """How a translation ended. `counts` are the pairs of each language by state; see `CompletedRun` for the rest."""
-
-    counts: Mapping[str, Mapping[str, int]]
-    cost: float | None
-    requests: int
-    exit_code: int
-    stopped_by: SyphusError | None
-    files: tuple[Path, ...] = field(repr=False)
-    result: TranslationResult = field(repr=False)
-
-    def report(self) -> dict[str, object]:
-        """Return what `report.json` holds."""
-        from syphus.formats.report import as_json
-
-        return as_json(self.result.report)
 
 
 @machine_faults()
@@ -328,6 +253,29 @@ def export(
     chosen, target = make_export_options(options, opener), None if output is None else Path(output)
     names = formats.split(",") if isinstance(formats, str) else formats
     return tuple(map(Path, export_run(Path(folder), names, target, _paths(datasets_dir), chosen)))
+
+
+@machine_faults()
+def balance(
+    path: StrPath,
+    output: StrPath | None = None,
+    *,
+    near_duplicates: float | None = 0.7,
+    against: StrPath | Sequence[StrPath] = (),
+    most: Mapping[str, float] | None = None,
+    count: int | None = None,
+    seed: int = 0,
+    observer: Observer | None = None,
+) -> tuple[Path, Balance]:
+    """Choose pairs of a run or a MIMIC-IT file, and write a train file; return it and what was left out.
+
+    `near_duplicates` is the overlap from which a pair repeats another one, `against` are files whose texts no pair may
+    share, `most` the largest shares of groups such as `{"answer:yes": 0.1}`. Raises `UsageError`.
+    """
+    from syphus.quality.balance import BalanceOptions, balance_file
+
+    options = BalanceOptions(near_duplicates, tuple(_paths(against)), most or {}, count, seed)
+    return balance_file(Path(path), None if output is None else Path(output), options, observer)
 
 
 @machine_faults()

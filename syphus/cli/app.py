@@ -46,6 +46,7 @@ from syphus.cli.parameters import (
     with_observer,
     with_options,
 )
+from syphus.cli.quality_commands import balance
 from syphus.cli.run_commands import failures, resume, rows, runs, status, try_rows
 from syphus.cli.streams import (
     flush_streams,
@@ -325,6 +326,7 @@ for _command in (
     mix,
     stats,
     status,
+    balance,
     rows,
     failures,
     runs,

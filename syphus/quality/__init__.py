@@ -1,6 +1,8 @@
-"""What pairs are worth: judged by a model, with the judge's own errors known.
+"""What pairs are worth: judged by a model, with the judge's own errors known; and which of them to train on.
 
-estimates.py      the share of bad pairs from a sample, with an interval; when enough is known; a judge's own errors
-pair_judge.py     judges the pairs of a run, and takes bad ones out
-pair_verdicts.py  the prompt to the judge, and its verdicts
+balance.py          chooses a subset without repeats, without a benchmark's texts, and in balance
+estimates.py        the share of bad pairs from a sample; when enough is known; a judge's own errors
+near_duplicates.py  texts that repeat each other, or share words with a benchmark
+pair_judge.py       judges the pairs of a run, and takes bad ones out
+pair_verdicts.py    the prompt to the judge, and its verdicts
 """
