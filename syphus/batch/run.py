@@ -13,8 +13,9 @@ import random
 import time
 import uuid
 from collections import Counter
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from syphus.batch.by_hand import take_in_by_hand, write_by_hand
 from syphus.batch.courier import Courier
@@ -47,6 +48,7 @@ from syphus.pipeline.engine import (
 from syphus.pipeline.loop import Loop
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.retry import RetryPolicy
+from syphus.pipeline.run_control import ControlledParts, controlled
 from syphus.pipeline.sender import Ask, RequestSender, SendResult
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.work_queue import WorkQueue
@@ -119,7 +121,8 @@ async def run_by_batch(work: StageRun, config: Config, observer: Observer, plan:
                 view = RunView(
                     work.stats, admission, clock, from_any_thread(stop), deadlines.oldest_age, phase, run.progress
                 )
-                async with observer.watching(view):
+                parts = ControlledParts(run, None, admission, run.writer, work.records, stop, clock, observer.event)
+                async with observer.watching(view), controlled(work.control, parts):
                     await run.run(deadlines)
         return close_session(work, observer, states, run.writer, run.stopped_by, clock())
 
@@ -149,6 +152,7 @@ class BatchRun:
         )
         self._state: EndpointState = admission.endpoint_states[0]
         self._loop: Loop | None = None
+        self._threads = work.threads
         self._following: dict[int, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self.stopped_by: Exception | None = None
@@ -179,6 +183,20 @@ class BatchRun:
             self._loop.stop(reason)
         self._desk.stopping.set()
         self._changed.set()
+
+    def grow(self, workers: int, /) -> None:
+        """Let at least so many rows be worked on at once, in this pass and in those that follow."""
+        self._threads = max(self._threads, workers)
+        if self._loop is not None:
+            self._loop.grow(workers)
+
+    async def guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do some work besides, and stop everything if it fails."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run must not go on as if nothing had happened
+            self.stop(error)
+            self.abandon()
 
     def abandon(self) -> None:
         """Wait for nothing any more."""
@@ -241,12 +259,12 @@ class BatchRun:
         elif not self._plan.gathers:
             sender = RequestSender(self._session, self._admission, deadlines)
         rows = self._work.records.pending(with_waiting=False)
-        queue = WorkQueue(rows, window=4 * self._work.threads, clock=self._clock)
+        queue = WorkQueue(rows, window=4 * self._threads, clock=self._clock)
         loop = self._loop = Loop(self._session, queue, self._admission, sender)
         maker.end_pass = queue.close
         before = maker.gathered
         try:
-            await loop.run(self._work.threads)
+            await loop.run(self._threads)
         finally:
             self._loop = None
         if loop.stopped_by is not None:

@@ -9,7 +9,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -33,7 +33,7 @@ from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.prompt_caches import PromptCaches, cache_keys_name
 from syphus.pipeline.retry import RetryPolicy
-from syphus.pipeline.run_control import ControlledParts, RunControl, StageControl
+from syphus.pipeline.run_control import ControlledParts, StageControl, controlled
 from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
 from syphus.pipeline.stage import Stage
@@ -152,7 +152,7 @@ async def _run_loop(
                     phase = getattr(work.stage, "title", "queries")
                     view = RunView(work.stats, admission, clock, from_any_thread(stop), deadlines.oldest_age, phase)
                     parts = ControlledParts(loop, queue, admission, writer, work.records, stop, clock, observer.event)
-                    async with observer.watching(view), _controlled(work.control, parts):
+                    async with observer.watching(view), controlled(work.control, parts):
                         await loop.run(work.threads)
     return close_session(work, observer, states, writer, loop.stopped_by, clock())
 
@@ -184,21 +184,6 @@ def close_session(
         stopped_by.add_note(_BUG_NOTE)
         raise stopped_by
     return stopped_by
-
-
-@contextlib.asynccontextmanager
-async def _controlled(stage_control: StageControl | None, parts: ControlledParts) -> AsyncIterator[None]:
-    """Apply what people change while the block runs."""
-    if stage_control is None:
-        yield
-        return
-    control = RunControl(stage_control, parts)
-    watching = asyncio.create_task(parts.loop.guard(control.run()))
-    try:
-        yield
-    finally:
-        control.end()
-        await watching
 
 
 def _stated_limits(states: Sequence[EndpointState]) -> dict[str, float]:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Protocol
 
 from syphus.ledger.control_desk import STOP, ControlDesk, ControlName, ControlRequest, ControlSettings
 from syphus.ledger.records import Records
 from syphus.ledger.sessions import ControlChange, SessionControls, write_changes
 from syphus.ledger.store import Store
 from syphus.pipeline.admission import AdmissionController
-from syphus.pipeline.loop import Loop
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
 
@@ -37,18 +37,45 @@ class StageControl:
     allow_threads: Callable[[int], tuple[int, str]]
 
 
+class SteeredRun(Protocol):
+    """What works through a stage: a `Loop`, or the passes of a batch."""
+
+    stopped_by: Exception | None
+
+    def grow(self, workers: int, /) -> None:
+        """Let at least so many rows be worked on at once."""
+
+    async def guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do some work besides, and stop everything if it fails."""
+
+
 @dataclass(frozen=True, slots=True)
 class ControlledParts:
     """The parts of a stage that changes act on. `stop` stops it for a reason, `announce` shows people a line."""
 
-    loop: Loop
-    queue: WorkQueue
+    loop: SteeredRun
+    queue: WorkQueue | None  #: None if there is one for each pass
     admission: AdmissionController
     writer: Writer
     records: Records
     stop: Callable[[str], None]
     clock: Callable[[], float]
     announce: Callable[[str], None]
+
+
+@contextlib.asynccontextmanager
+async def controlled(stage_control: StageControl | None, parts: ControlledParts) -> AsyncIterator[None]:
+    """Apply what people change while the block runs; nothing without a `stage_control`."""
+    if stage_control is None:
+        yield
+        return
+    control = RunControl(stage_control, parts)
+    watching = asyncio.create_task(parts.loop.guard(control.run()))
+    try:
+        yield
+    finally:
+        control.end()
+        await watching
 
 
 class RunControl:
@@ -141,7 +168,8 @@ class RunControl:
         parts, was = self._parts, self._applied
         admission, self._applied = parts.admission, now
         if now.threads != was.threads:
-            parts.queue.widen(_ROWS_PER_WORKER * now.threads)
+            if parts.queue is not None:
+                parts.queue.widen(_ROWS_PER_WORKER * now.threads)
             parts.writer.serve(now.threads)
             parts.loop.grow(now.threads)
             if len(admission.endpoint_states) > 1:

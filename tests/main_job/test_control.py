@@ -15,7 +15,7 @@ from processes import AnyProcess, Watch, command, start, syphus
 
 import syphus as api
 from syphus.errors import ConfigError, RunError
-from syphus.ledger.control_desk import FOLDER, ControlDesk, check_changes, leave_request, new_request
+from syphus.ledger.control_desk import FOLDER, ControlDesk, ControlSettings, check_changes, leave_request, new_request
 from syphus.ledger.store import open_for_reading, open_for_writing
 from syphus.runs.reader import read_status
 from syphus.types import State
@@ -257,3 +257,35 @@ def test_a_change_needs_no_more_than_the_names_of_settings() -> None:
     assert check_changes({"threads": 4.0, "rpm": 5, "max_cost": None}) == {"threads": 4, "rpm": 5.0, "max_cost": None}
     with pytest.raises(ConfigError, match="--model: can't be changed while a run works"):
         check_changes({"model": "x"})
+
+
+def test_a_change_lasts_over_the_stages_of_a_command_and_survives_kill_9(tmp_path: Path) -> None:
+    with working(tmp_path, "--languages", "de", rows=60) as (process, watch, folder):
+        api.control(folder, threads=20, rpm=90_000)
+        when(watch, "answer", 57)
+        when(watch, "request", 20, process.kill)  # of the translation
+        process.communicate(timeout=60)
+    with closing(open_for_reading(folder)) as store:
+        sessions = store.read("SELECT stage, threads, controls FROM session ORDER BY id")
+        assert store.read_value("SELECT count(*) FROM control") == 2
+    assert [stage for stage, _, _ in sessions] == ["generate", "translate"]
+    for _, threads, controls in sessions:
+        assert threads == 20  # so many requests may have been lost
+        assert json.loads(controls)["given"]["threads"] == 8
+        assert (json.loads(controls)["in_force"]["threads"], json.loads(controls)["in_force"]["rpm"]) == (20, 90_000)
+    assert api.control(folder).in_force == ControlSettings(20, 90_000.0)
+
+
+def test_a_run_by_batches_is_changed_and_stopped_while_it_waits(tmp_path: Path) -> None:
+    batch = {"batch": {"requests": 5, "listing_delay": 0.3, "poll": 0.05}, "prices": PRICES}
+    with server(batch_speed=1.0) as simulated:  # a batch takes minutes
+        arguments = command(tmp_path, simulated.url, 12, "--batch", "always", config=batch)
+        with start(arguments, tmp_path) as process:
+            folder = folder_of(tmp_path)
+            while not (folder / "batches").is_dir():
+                threading.Event().wait(0.05)
+            state = api.control(folder, threads=3, max_cost=40.0)
+            assert [each.describe() for each in state.applied] == ["threads 3 (was 8)", "max-cost $40.00 (was none)"]
+            assert [each.describe() for each in api.control(folder, stop=True).applied] == ["stopped"]
+            process.communicate(timeout=60)
+    assert process.returncode == 130
