@@ -149,7 +149,7 @@ def batch_lines(shards: list[Shard], now: float) -> list[str]:
     waiting = [shard for shard in shards if shard.is_open]
     if waiting:
         requests = pluralize(sum(shard.lines for shard in waiting), "request")
-        lines.append(f"{requests} wait; the run's command, or `syphus resume`, collects them.")
+        lines.append(f"Still open: {requests}. The run's command, or `syphus resume`, collects the answers.")
     return lines
 
 

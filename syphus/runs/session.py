@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
+from syphus.batch.gather import FOLDER
 from syphus.batch.run import plan_batches, run_by_batch
 from syphus.config.options import NEVER
 from syphus.config.pricing import BATCH_TIER
@@ -303,8 +304,9 @@ class StageRunner:
         from syphus.simulator import serve  # loaded only for --offline
         from syphus.simulator.settings import Simulation
 
-        usual = Simulation(seed=self._context.options.seed, batch_speed=_OFFLINE_BATCH_SPEED)
-        async with serve(self._simulation or usual) as server:
+        simulation = self._simulation or Simulation(seed=self._context.options.seed)
+        kept = str(self._store.folder / FOLDER / "simulated")  # for the next session, which may collect
+        async with serve(replace(simulation, batch_speed=_OFFLINE_BATCH_SPEED, batch_folder=kept)) as server:
             endpoint = config.endpoints[0].model_copy(update={"base_url": server.url, "name": "simulated endpoint"})
             yield config.model_copy(update={"endpoints": (endpoint,)})
 
