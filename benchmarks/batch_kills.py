@@ -1,11 +1,11 @@
-"""`kill -9` at random points of batches, lost replies at each call, and lies of the server; then the same command again.
+"""`kill -9` at random points of batches, lost replies at each call, and lies of the server; then the command again.
 
     python benchmarks/batch_kills.py [200] [--seed 0] [--part kills|replies|lies]
 
-Each round is a run of 60 queries in shards of 20 at a simulated endpoint. `kills` kills it at a point drawn from a seed:
-some time after the start, or after a call of the Batch API has begun; a third of the rounds are killed twice. `replies`
-loses or breaks the reply of each call in each way, `lies` plays what batches and their lines do against the rules. The
-same command is given until the run is finished. Then server, ledger and files are compared:
+Each round is a run of 60 queries in shards of 20 at a simulated endpoint. `kills` kills it at a random point: some time
+after the start, or after a call of the Batch API has begun; a third of the rounds are killed twice. `replies` loses or
+breaks the reply of each call in each way, `lies` plays what batches and their lines do against the rules. The same
+command is given until the run is finished. Then server, ledger and files are compared:
 
 twice      requests that were paid for although they had been answered
 unknown    batches at the server that the ledger does not know
@@ -118,7 +118,9 @@ class Bench:
 
         return pid, wait
 
-    def round(self, name: str, server: SimulatedServer, kills: list[tuple[str, int, float]], faults: Mapping[str, Any]):
+    def round(
+        self, name: str, server: SimulatedServer, kills: list[tuple[str, int, float]], faults: Mapping[str, Any]
+    ) -> Outcome:
         """Play one round: kill the run at these points (name, number of the call, seconds after it); compare."""
         server.configure(all=1, **SERVER, **faults)
         server.reset()
@@ -216,10 +218,8 @@ def kill_points(rng: random.Random) -> list[tuple[str, int, float]]:
     points = []
     for _ in range(1 + (rng.random() < 1 / 3)):
         name = rng.choice(POINTS)
-        delay = (
-            rng.uniform(0.05, 1.5) if name == "start" else rng.choice((0.0, rng.uniform(0, 0.05), rng.uniform(0, 0.6)))
-        )
-        points.append((name, rng.randint(1, 3), delay))
+        later = rng.uniform(0.05, 1.5) if name == "start" else rng.uniform(0, rng.choice((0.0, 0.05, 0.6)))
+        points.append((name, rng.randint(1, 3), later))
     return points
 
 
@@ -268,15 +268,19 @@ def main() -> None:
     parser.add_argument("--part", choices=("kills", "replies", "lies"))
     given = parser.parse_args()
     rng = random.Random(given.seed)
-    rows = [("part", "rounds", "exact", "twice", "unknown", "lost", "creations", "lists")]
+    rows: list[tuple[str, ...]] = [("part", "rounds", "exact", "twice", "unknown", "lost", "creations", "lists")]
     with bench() as made:
         calm = play(made, "calm", [], {})
-        assert calm.finished and not calm.lost, calm
+        assert (calm.finished, calm.lost) == (True, 0), calm
         pairs = made.folder / "calm" / DATASET / "v1" / "pairs.jsonl"
         made.wanted = hashlib.sha256(pairs.read_bytes()).hexdigest()
         for part, cases in parts(given.rounds, rng).items():
             if given.part in (None, part):
-                rows.append(summary(part, ((name, play(made, f"{part} {name}", *case)) for name, *case in cases)))
+                rows.append(
+                    summary(
+                        part, ((name, play(made, f"{part} {name}", kills, faults)) for name, kills, faults in cases)
+                    )
+                )
     table(rows)
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/batch_size.py [--take-in 50000] [--submit 1000000] [--folder FOLDER]
 
-`--take-in` submits one batch of so many lines, lets the simulated endpoint answer it, and measures the session that takes
-in the results: reading and writing them apart from what comes before and after. `--submit` submits so many requests
-with `--no-wait`, and measures until when the first batch is created. 0 leaves a part out.
+`--take-in` submits one batch of so many lines, lets the simulated endpoint answer it, and measures the session that
+takes in the results: reading and writing them apart from what comes before and after. `--submit` submits so many
+requests with `--no-wait`, and measures until when the first batch is created. 0 leaves a part out.
 """
 
 from __future__ import annotations

@@ -341,8 +341,8 @@ class BatchRun:
             where = "in a file" if all(shard.state is ShardState.BY_HAND for shard in waiting) else "in batches"
             self.stop(
                 WaitingError(
-                    f"Still {where}: {pluralize(requests, 'request')}. The same command collects the answers, on any day; "
-                    "`syphus batches FOLDER` shows the state."
+                    f"Still {where}: {pluralize(requests, 'request')}. The same command collects the answers, "
+                    "on any day; `syphus batches FOLDER` shows the state."
                 )
             )
         elif self._silent.kept:
