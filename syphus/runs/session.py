@@ -71,7 +71,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_ROUNDS = 1  #: further answers for a query, unless the user says otherwise
-_OFFLINE_BATCH_SPEED = 300.0  # seven minutes pass in less than two seconds
 SPARE_DESCRIPTORS = 20  #: for files that are opened later: pairs.jsonl, exports, host lookups, a plugin's files
 
 
@@ -302,11 +301,10 @@ class StageRunner:
             yield config
             return
         from syphus.simulator import serve  # loaded only for --offline
-        from syphus.simulator.settings import Simulation
+        from syphus.simulator.settings import Simulation, with_quick_batches
 
         simulation = self._simulation or Simulation(seed=self._context.options.seed)
-        kept = str(self._store.folder / FOLDER / "simulated")  # for the next session, which may collect
-        async with serve(replace(simulation, batch_speed=_OFFLINE_BATCH_SPEED, batch_folder=kept)) as server:
+        async with serve(with_quick_batches(simulation, str(self._store.folder / FOLDER / "simulated"))) as server:
             endpoint = config.endpoints[0].model_copy(update={"base_url": server.url, "name": "simulated endpoint"})
             yield config.model_copy(update={"endpoints": (endpoint,)})
 

@@ -1,8 +1,10 @@
-"""One batch: its states over time, and how the API shows it."""
+"""One batch: its states over time, and how the API shows it; and the clock of all batches."""
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
@@ -217,3 +219,29 @@ class BatchJob:
         job = cls(**stored)  # type: ignore[arg-type]  # what `as_json` wrote
         job.status = BatchStatus(job.status)
         return job
+
+
+class BatchClock:
+    """Tells the simulated time, in seconds since the epoch. It starts at the time of the day, or later at `start`.
+
+    `ticks` returns seconds of a clock that does not go back; `speed` is how many simulated seconds pass in one of them.
+    """
+
+    def __init__(self, ticks: Callable[[], float], speed: float, start: float = 0.0) -> None:
+        self._ticks = ticks
+        self._speed = speed
+        self._since = ticks()
+        self._reached = max(time.time(), start)
+
+    def now(self) -> float:
+        """Return the simulated time."""
+        return self._reached + (self._ticks() - self._since) * self._speed
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass at once."""
+        self._reached += seconds
+
+    def run_at(self, speed: float) -> None:
+        """Go on at another speed."""
+        self._reached, self._since = self.now(), self._ticks()
+        self._speed = speed

@@ -16,9 +16,8 @@ from aiohttp import web
 
 from syphus.simulator.answering import Answerer
 from syphus.simulator.auth import authenticate
-from syphus.simulator.batches.batch_clock import BatchClock
 from syphus.simulator.batches.batch_faults import BATCH_FAULTS, OK, BatchCall, as_script
-from syphus.simulator.batches.batch_job import BatchJob, Json
+from syphus.simulator.batches.batch_job import BatchClock, BatchJob, Json
 from syphus.simulator.batches.batch_worker import BatchWorker, new_file_id
 from syphus.simulator.batches.file_store import BATCH, LIFETIME, FileStore, StoredFile
 from syphus.simulator.batches.multipart import receive
