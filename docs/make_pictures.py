@@ -1,26 +1,52 @@
-"""Draw the picture of the README from a real run: `python docs/make_pictures.py [FOLDER]`."""
+"""Draw the pictures of the README from real runs: `python docs/make_pictures.py [FOLDER]`.
+
+That of the viewer needs chromium.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import chdir, contextmanager
 from pathlib import Path
+from threading import Thread
 
+from paint_lakes import paint_lakes
+from PIL import Image
+from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.text import Text
+
+from syphus import new_dataset
+from syphus.simulator import Simulation, serve_in_thread
+from syphus.viewer.server import serve
+from syphus.viewer.viewer import Viewer
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = ["main.py", "--name", "SpotTheDifference.change", "--example", "--offline"]
 RUN = Path("output", "SpotTheDifference.change", "v1")
 WIDTH = 118  #: columns of the terminal
+ROWS, SHOWN = 24, "lake_005"  #: of the run in the viewer, and the query on the picture
+SIZE, COLOURS = (1280, 800), 256  #: of that picture
 
 
 def main(folder: Path) -> None:
-    """Write run.svg into `folder`: the command of the main job, what it prints, and the first pair that it made."""
+    """Write run.svg and viewer.png into `folder`."""
+    _draw_run(folder)
+    _photograph_viewer(folder)
+
+
+def _draw_run(folder: Path) -> None:
+    """Write run.svg: the command of the main job, what it prints, and the first pair that it made."""
     with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run(
             [sys.executable, ROOT / COMMAND[0], *COMMAND[1:]], cwd=empty, capture_output=True, text=True, check=True
@@ -33,6 +59,62 @@ def main(folder: Path) -> None:
     svg = terminal.export_svg(title="Syphus", unique_id="syphus")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # a page's picture may load no font
     (folder / "run.svg").write_text(svg, "utf-8")
+
+
+def _photograph_viewer(folder: Path) -> None:
+    """Write viewer.png: a query of a run over painted images, as a browser shows it."""
+    with tempfile.TemporaryDirectory() as empty, chdir(empty):
+        table = paint_lakes(Path(), ROWS)
+        new_dataset("Lakes", table)
+        with serve_in_thread(Simulation(sloppiness=0, poison={"Five birds": "leak_phrase"})) as endpoint:
+            environment = {**os.environ, "OPENAI_BASE_URL": f"{endpoint.url}/v1", "OPENAI_API_KEY": "none"}
+            command = [
+                sys.executable,
+                str(ROOT / "main.py"),
+                "--name",
+                "Lakes.lakes",
+                "--model",
+                "gpt-6-luna",
+                "--quiet",
+            ]
+            done = subprocess.run([*command, "--with-images", "--images", "photos"], env=environment, check=False)
+            assert done.returncode == 1  # some rows have no pairs
+        viewer = Viewer([Path("output")], cache=Path("cache"))
+        with _served(viewer) as address:
+            picture = _screenshot(address, f"runs/{viewer.runs.all()[0].key}")
+    with Image.open(io.BytesIO(picture)) as image:
+        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(folder / "viewer.png", optimize=True)
+
+
+@contextmanager
+def _served(viewer: Viewer) -> Iterator[str]:
+    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        async with serve(viewer, [0]) as address:
+            started.set_result((address, asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+    thread = Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    address, loop, stop = started.result()
+    yield address
+    loop.call_soon_threadsafe(stop.set)
+    thread.join()
+
+
+def _screenshot(address: str, run: str) -> bytes:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+        page.goto(address)
+        page.goto(f"{address.partition('?')[0]}{run}/queries")
+        page.get_by_role("link", name=SHOWN).click()
+        page.locator("h1", has_text=SHOWN).wait_for()
+        page.locator("main img").first.evaluate("image => image.decode()")
+        page.mouse.move(0, 0)
+        return page.screenshot()
 
 
 def _show(terminal: Console, command: str, output: str) -> None:

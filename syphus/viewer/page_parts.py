@@ -76,6 +76,11 @@ def notice(kind: str, *children: Child) -> Html:
     return tag("p", {"class": "notice", "data-kind": kind or None}, *children)
 
 
+def why(reason: str, detail: str) -> str:
+    """Return a reason with its detail, once where the detail says it again."""
+    return detail if reason in detail else f"{reason} · {detail}" if detail else reason
+
+
 def plain(value: object) -> Child:
     """Return any JSON value for people."""
     if value is None or value == "":

@@ -23,6 +23,7 @@ from syphus.viewer.page_parts import (
     state_chip,
     stats,
     took,
+    why,
 )
 
 
@@ -122,20 +123,19 @@ def queries_page(found: Json, filters: str) -> WrittenPage:
 
 
 def _query_line(row: Json) -> Html:
-    why = f"{row['reason']} · {row['detail']}" if row["detail"] else row["reason"]
     return tag(
         "li",
         {"class": "line"},
         tag("b", {"class": "cover"}, row["id"]),
         state_chip(row["state"]),
         tag("p", {"class": "snippet", "dir": "auto"}, row["annotation"]),
-        about(why, pluralize(row["pairs"], "pair")),
+        about(why(row["reason"], row["detail"]), pluralize(row["pairs"], "pair")),
     )
 
 
 def query_page(query: Json) -> WrittenPage:
     """One query with all its answers."""
-    why = f"{query['reason']} {query['detail']}".strip()
+    reason = why(query["reason"], query["detail"])
     answers = [_answer(each) for each in query["answers"]]
     pairs = [pair_article(each) for each in query["pairs"]]
     messages = [_turn(each) for each in query["messages"]]
@@ -153,7 +153,7 @@ def query_page(query: Json) -> WrittenPage:
         card("", more(f"The exact {pluralize(len(messages), 'message')}", tag("div", {"class": "list"}, messages))),
     ]
     body: list[Child] = [
-        notice("warn", why) if why and query["state"] != "ok" else None,
+        notice("warn", reason) if reason and query["state"] != "ok" else None,
         tag("div", {"class": "split"}, tag("div", {"class": "stack"}, left), tag("div", {"class": "stack"}, right)),
     ]
     return WrittenPage(query["id"], query["state"], body, wide=True)
@@ -161,11 +161,13 @@ def query_page(query: Json) -> WrittenPage:
 
 def _answer(answer: Json) -> Html:
     verdict, tokens = answer["verdict"], answer["tokens"]
-    why = f"{verdict['reason']} · {verdict['detail']}" if verdict["detail"] else verdict["reason"]
     return tag(
         "article",
         {"class": "stack tight"},
-        about(state_chip(verdict["state"]) if verdict["state"] not in ("", "ok") else None, why),
+        about(
+            state_chip(verdict["state"]) if verdict["state"] not in ("", "ok") else None,
+            why(verdict["reason"], verdict["detail"]),
+        ),
         notice("warn", f"Refused: {answer['refusal']}") if answer.get("refusal") else None,
         marked(answer["text"], answer["marks"]),
         about(

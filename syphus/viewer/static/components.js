@@ -15,6 +15,7 @@
  *   filters(...fields), pager({previous, next, note})
  *   tabs([{label, content()}])                     panels, one at a time
  *   prose(text, {marks, lang})                     a text with its lines; marks: [[start, end, title]]
+ *   why(reason, detail)                            why something fell, in one line
  *   plain(value)                                   any JSON value for people
  *   code(text), more(summary, ...children)         monospace; something to open
  *   pictures(images, {open}), filmstrip(frames)    images: [{url, name, seconds, kind}]
@@ -384,6 +385,12 @@ const KEY_NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDo
 
 export function kbd(key) {
   return h("kbd", null, KEY_NAMES[key] || key);
+}
+
+/** A reason with its detail, once where the detail says it again. */
+export function why(reason, detail) {
+  if (!reason || !detail) return reason || detail || "";
+  return detail.includes(reason) ? detail : `${reason} · ${detail}`;
 }
 
 /** Any JSON value for people: objects as names and values, lists as lines. */

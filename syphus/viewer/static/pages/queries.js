@@ -1,5 +1,5 @@
 /** The queries of a run, with filters that are part of the address, in pages of fifty. */
-import { button, chip, empty, errorState, filters, icon, keyHints, page, pager, search, segments, select, stateChip } from "../components.js";
+import { button, chip, empty, errorState, filters, icon, keyHints, page, pager, search, segments, select, stateChip, why } from "../components.js";
 import { h, replace } from "../dom.js";
 import { languageName, number, plural, share } from "../format.js";
 import { remember } from "../query_list.js";
@@ -133,7 +133,7 @@ function line(row, at, carried) {
     stateChip(row.state),
     h("p", { class: "snippet", dir: "auto" }, row.annotation || h("span", { class: "muted" }, "no annotation")),
     h("p", { class: "about" },
-      row.reason && h("span", { class: "why" }, row.reason, row.detail && ` · ${row.detail}`),
+      row.reason && h("span", { class: "why" }, why(row.reason, row.detail)),
       h("span", null, row.pairs ? plural(row.pairs, "pair") : "no pairs"),
       row.attempts > 1 && h("span", null, plural(row.attempts, "attempt")),
       row.model && Object.keys(view.overview.models || {}).length > 1 && h("span", null, row.model),

@@ -1,5 +1,5 @@
 /** One query: its pictures and annotation, the pairs, every answer, why each fell, and the exact messages. */
-import { card, chip, facts, filmstrip, icon, more, page, pictures, plain, prose, stateChip, words } from "../components.js";
+import { card, chip, facts, filmstrip, icon, more, page, pictures, plain, prose, stateChip, why, words } from "../components.js";
 import { h } from "../dom.js";
 import { duration, languageName, money, number, plural, short } from "../format.js";
 import { address } from "../router.js";
@@ -40,7 +40,8 @@ function toggle(selector) {
 
 function verdict({ state, reason, detail }) {
   if (state === "ok" || (!reason && !detail)) return null;
-  return h("p", { class: "notice", dataset: { kind: state === "failed" ? "bad" : "warn" } }, h("b", null, reason || state), detail && [h("br"), detail]);
+  const again = detail && reason && detail.includes(reason);
+  return h("p", { class: "notice", dataset: { kind: state === "failed" ? "bad" : "warn" } }, h("b", null, again ? detail : reason || state), detail && !again && [h("br"), detail]);
 }
 
 function media(images) {
@@ -84,7 +85,7 @@ function translations(all) {
 /** The parts of a query that has several, such as the languages of a pair. */
 function parts(list) {
   return card("Parts", h("div", { class: "list" }, list.map((part) => h("article", { class: "stack tight" },
-    h("p", { class: "about" }, h("b", null, part.name), stateChip(part.state), part.reason && h("span", { class: "why" }, part.reason, part.detail && ` · ${part.detail}`),
+    h("p", { class: "about" }, h("b", null, part.name), stateChip(part.state), part.reason && h("span", { class: "why" }, why(part.reason, part.detail)),
       part.asked > 1 && h("span", null, `asked ${number(part.asked)} times`)),
     part.text && prose(part.text, { lang: part.name, mono: false })))));
 }
@@ -93,30 +94,25 @@ function answers(query, context) {
   if (!query.answers.length) return card("Answers", h("p", { class: "note" }, query.state === "pending" ? "No answer yet." : "No answer came."));
   const head = [plural(query.answers.length, "answer"), h("span", { class: "count" }, query.attempts > 1 ? ` ${plural(query.attempts, "attempt")}` : "")];
   const repairs = Object.entries(query.repairs || {});
-  return card(head, repairs.length > 0 && h("p", { class: "about repairs" }, "Repaired: ", repairs.map(([name, times]) => chip(times > 1 ? `${name} × ${times}` : name))), h("div", { class: "list" }, query.answers.map((answer) => oneAnswer(answer, query.answers.length > 1, context))));
+  return card(head, repairs.length > 0 && h("p", { class: "about repairs" }, "Repaired: ", repairs.map(([name, times]) => chip(times > 1 ? `${name} × ${times}` : name))), h("div", { class: "list" }, query.answers.map((answer) => oneAnswer(answer, query, context))));
 }
 
-function oneAnswer(answer, many, context) {
+function oneAnswer(answer, query, context) {
+  const many = query.answers.length > 1;
   const said = answer.verdict || {};
   return h("article", { class: "stack tight" },
     h("p", { class: "about" },
-      many && chip(answer.used ? "used" : "not used", { kind: answer.used ? "ok" : "quiet" }),
+      many && chip(answer.used ? (query.state === "ok" ? "used" : "newest") : "not used", { kind: answer.used && query.state === "ok" ? "ok" : "quiet" }),
       said.state && said.state !== "ok" && stateChip(said.state),
-      said.reason && h("span", { class: "why" }, said.reason, said.detail && ` · ${said.detail}`)),
+      said.reason && h("span", { class: "why" }, why(said.reason, said.detail))),
     answer.refusal && h("p", { class: "notice", dataset: { kind: "warn" } }, h("b", null, "Refused: "), answer.refusal),
     !answer.text && answer.refusal ? null : prose(answer.text || "(an empty text)", { mono: true, marks: (answer.marks || []).map(([start, end, rule]) => [start, end, rule || said.reason]) }),
-    marksLegend(answer.marks),
     h("p", { class: "about" },
       answer.model && h("span", null, answer.model), answer.finish_reason && h("span", null, `ended by ${answer.finish_reason}`),
       tokens(answer.tokens), h("span", null, money(answer.cost)), answer.seconds !== null && answer.seconds !== undefined && h("span", null, duration(answer.seconds)),
       many && h("span", null, `sample ${answer.sample + 1}`),
       (answer.flags || []).map((flag) => h("span", null, words(String(flag)))),
       answer.session !== null && answer.session !== undefined && h("a", { href: address(context.href("/queries"), { session: answer.session }) }, `session ${answer.session}`)));
-}
-
-function marksLegend(marks) {
-  const rules = [...new Set((marks || []).map(([, , rule]) => rule).filter(Boolean))];
-  return rules.length > 0 && h("p", { class: "about" }, h("mark", null, "marked"), h("span", null, rules.join(", ")));
 }
 
 function tokens(counts) {
