@@ -13,7 +13,8 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
@@ -171,6 +172,12 @@ def main() -> None:
         flush_streams()
 
 
+@cache
+def all_commands() -> TyperCommand | TyperGroup:
+    """Return the commands with all their options. To build them takes longer than many commands do."""
+    return cast("TyperCommand | TyperGroup", typer.main.get_command(app))
+
+
 def execute(arguments: Sequence[str]) -> int:
     """Run the command that these arguments name, and return its exit code. An error is one line on stderr."""
     if arguments[:1] == ["run"]:  # the main job has no name, but many type this one
@@ -178,7 +185,7 @@ def execute(arguments: Sequence[str]) -> int:
     arguments = with_batch_value(arguments)
     try:
         with machine_faults():
-            return int(app(list(arguments), standalone_mode=False) or 0)
+            return int(all_commands()(list(arguments), standalone_mode=False) or 0)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     except SyphusError as error:

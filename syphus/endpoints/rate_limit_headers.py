@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 MAX_HINT = 7 * 86_400.0  #: seconds; a hint of more than a week is nonsense
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|millisecond|second|minute|hour|day|s|m|h|d)s?")
+_DURATION = re.compile(r"(?<!\d)(\d++(?:\.\d++)?)\s*+(ms|millisecond|second|minute|hour|day|s|m|h|d)s?")
 _DURATIONS = re.compile(rf"(?:(?:{_DURATION.pattern})\s*)+")
 _NOTHING_LEFT = re.compile(r"\b(?:r|remaining)=0\b[^\"]*?\b(?:t|reset)=(\d{1,9})\b")
 _OLDEST = 1e9  # seconds since the epoch; a larger number is a time and no duration

@@ -50,6 +50,7 @@ def serve(address: str) -> None:
 
     for name in _LOADED:
         importlib.import_module(name)
+    _prepare()
     with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
         listener.bind(address)
         listener.listen(64)
@@ -68,6 +69,17 @@ def serve(address: str) -> None:
             with suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
+
+
+def _prepare() -> None:
+    """Does once what every process does at its start: builds the commands, and reads the code that judges answers."""
+    from syphus.answers.judging_digest import ACCEPTANCE_FILES, TRANSLATION_CHECK_FILES, code_digest
+    from syphus.answers.scoring.words import stem
+    from syphus.cli.app import all_commands
+
+    all_commands()
+    code_digest((*ACCEPTANCE_FILES, *TRANSLATION_CHECK_FILES))
+    stem("birds")
 
 
 def _watch(connection: socket.socket) -> int:

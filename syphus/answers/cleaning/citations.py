@@ -98,7 +98,7 @@ _DIRECTIVE = re.compile(r":[A-Za-z]\w{2,30}\Z")
 _END = re.compile(r"[ \t]*(?:\Z|\n|[.,;!?](?=[\s\u201d\"'\u300d]|\Z)|[\u3002\uff0c\uff1b\uff01\uff1f\u3001])")
 _STOP = '.!?\u3002\uff01\uff1f\u2026\u201d"'
 _CODE = re.compile(r"[`={}$\\^+]|\[0|\w\(|;\n")
-_WORD = re.compile(r"(?:([^\W\d_]+)[ \t]+)?([^\W\d_]+)[\u201d\"')*_]*\Z")
+_WORD = re.compile(r"(?:([^\W\d_]{1,40})[ \t]{1,9})?([^\W\d_]{1,40})[\u201d\"')*_]{0,9}\Z")
 #: A number in brackets behind such a word is what is talked about: "it is [2]", "labelled [1]".
 _INTRODUCES = frozenset((
     "a", "an", "and", "are", "as", "at", "be", "been", "being", "by", "equals", "for", "from", "has", "have", "in",

@@ -82,7 +82,7 @@ _UNITS = (
 #: are allowed. Rejected are lists of numbers, fractions with two or more decimals, and positions without a unit.
 no_boxes: Rule = Reject(
     "gives coordinates",
-    r"\[\s*\d+(?:\.\d+)?\s*,|\d+\.\d+\s*,\s*\d+\.\d+|\b[xy] ?[=:] ?\d"
+    r"\[\s*\d+(?:\.\d+)?\s*,|(?<!\d)\d++\.\d++\s*+,\s*+\d+\.\d+|\b[xy] ?[=:] ?\d"
     rf"|(?<![$€£\d.,])\b0\.\d\d+\b(?!-?\s?(?:{_UNITS}))"
     r"|\b(?:at|from|position(?:ed)?) \d+\.\d+(?=[.,;:!?)]|\s(?:and|to|of|horizontally|vertically)\b|\Z)"
     r"|\bcoordinates?\b(?! (?:the|a|an|with|his|her|its|their)\b)|\bpixels?\b(?! art\b)|\bbounding box(?:es)?\b",

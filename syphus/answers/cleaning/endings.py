@@ -22,20 +22,20 @@ _LAST_SIGNS = (">", "]", "*", ";")  #: of tokens, tags and marks at the end of a
 _MOST_LINES = 8  #: that are taken off one text
 _STOPS = ".!?\u3002\uff01\uff1f\u2026"
 _CLOSERS = "\"'\u201d\u2019\u00bb\u300d\u300f)]*_`"
-_BREAKS = re.compile(r"(?:\s*(?:<br[ \t]*/?>|&nbsp;))+\Z", re.IGNORECASE)
+_BREAKS = re.compile(r"(?<!\s)(?:\s*+(?:<br[ \t]*+/?>|&nbsp;)){1,40}\Z", re.IGNORECASE)
 #: One token at the end: `</s>`, `<|im_end|>`, `<eos>`, `[SEP]`, with the wide signs of DeepSeek, too.
 _TOKEN = re.compile(
-    r"[\s\u2581]*(?:<(?P<bars>[|\uff5c])[^<>\n]{1,60}(?P=bars)>|<(?P<slash>/?)(?P<name>[A-Za-z_][\w.-]{0,40})>"
+    r"(?<![\s\u2581])[\s\u2581]*+(?:<(?P<bars>[|\uff5c])[^<>\n]{1,60}(?P=bars)>|<(?P<slash>/?)(?P<name>[A-Za-z_][\w.-]{0,40})>"
     r"|\[(?P<square>/?[A-Z][A-Z_ ]{2,30})\]|<(?:<[^<>\s]{1,20}>)>|(?P<cdata>\]\]>)|<0x[0-9A-F]{2}>|\[\|\w{2,40}\|\])\Z"
 )
-_RULE = re.compile(r"(?:[ \t]*[-=*#_~\u2014\u2500\u2022\u00b7\u25aa+|]){3,}|#{1,6}|>[> \t]*")
-_LAYOUT = re.compile(r"(?:\s*</?[A-Za-z][\w-]{0,30}>|\n[ \t]*[-=*#_~]{2,}[ \t]*(?=\n|\Z))+\Z")
+_RULE = re.compile(r"(?:[ \t]*+[-=*#_~\u2014\u2500\u2022\u00b7\u25aa+|]){3,}+|#{1,6}|>[> \t]*")
+_LAYOUT = re.compile(r"(?:(?<!\s)\s*+</?[A-Za-z][\w-]{0,30}>|\n[ \t]*+[-=*#_~]{2,99}[ \t]*+(?=\n|\Z)){1,40}\Z")
 _ENCLOSED = re.compile(
     r"\((?P<round>[^()]*)\)|\[(?P<square>[^\[\]]*)\]|<(?P<angle>[^<>]*)>|\{(?P<curly>[^{}]*)\}"
-    r"|[\u3010\u300a\u300c](?P<wide>[^\n]*)[\u3011\u300b\u300d]"
+    r"|[\u3010\u300a\u300c](?P<wide>[^\n\u3011\u300b\u300d]*+)[\u3011\u300b\u300d]"
     r"|(?P<run>[-=~*_#\u2014]{1,12})[ \t]*(?P<ruled>[^\n]*?[^\n\s])[ \t]*(?P=run)"
 )
-_TOKEN_LINE = re.compile(r"[^\W\d]\w*_\w*|\W{0,4}[A-Z]{3,}\W{0,4}|[^\w\x00-\x7f]+|\[[A-Za-z_/]+\]|<[A-Za-z_/]+>")
+_TOKEN_LINE = re.compile(r"(?=\w*_)[^\W\d]\w++|\W{0,4}[A-Z]{3,}\W{0,4}|[^\w\x00-\x7f]+|\[[A-Za-z_/]+\]|<[A-Za-z_/]+>")
 #: What only the work itself has: pairs, their count, and the notes they are made from.
 WORK = re.compile(
     r"\b(?:(?:question|q)[- ]?(?:and|&|/)?[- ]?(?:answer|a)s?|(?:qa |q&a )?pairs?|questions?|answers?|captions?"
@@ -81,11 +81,11 @@ _STORY = re.compile(
     r"|relato|racconto)\b|\u6545\u4e8b|\u7ae5\u8bdd|\u7269\u8a9e|\u304a\u8a71|\uc774\uc57c\uae30|\ub3d9\ud654|\u0642\u0635\u0629|\u062d\u0643\u0627\u064a\u0629",
     re.IGNORECASE,
 )
-_FEW_WORDS = re.compile(r"[^\w\[\]<>(){}#]*(?:[^\W\d_]+[ .!]{0,2}){1,3}[^\w\[\]<>(){}#]*")
+_FEW_WORDS = re.compile(r"[^\w\[\]<>(){}#]*+(?:[^\W\d_]++[ .!]{0,2}){1,3}[^\w\[\]<>(){}#]*+")
 _SENTENCE_END = re.compile(rf"[{_STOPS}](?=\s|\Z)")
 _NARRATIVE = 3  #: sentences
 _REFERENCES = re.compile(r"(?:\[\^?\d{1,3}\]:?[ \t]+\S[^\n]*(?:\n|\Z))+")
-_MARKS_AROUND = re.compile(r"\A[^\w(\[]+|[^\w.!?)\u3002]+\Z")  #: such as emoji
+_MARKS_AROUND = re.compile(r"\A[^\w(\[]+|(?<![^\w.!?)\u3002])[^\w.!?)\u3002]++\Z")  #: such as emoji
 _HEADING = re.compile(r"#{1,6}[ \t]+\S[^\n]*")
 _NUMBER = re.compile(r"\d+")
 _FIRST_SIGNS = ("<", "[", "\\", "\u25c1", "\u3010", "\u300a", "{")

@@ -142,13 +142,14 @@ _REFUSAL = (
 )
 _REFUSAL_NEEDS = ("as an ai", "language model", "i'm ", "i am ", "i can", "i do", "sorry, ", "unfortunately", "apologi")
 _CHAT_REMARK = (
-    r"\n\s*(?:(?:please )?let me know if you(?:'d| would)? (?:need|want|like|prefer)\b|(?:please )?feel free to ask\b"
-    r"|i hope (?:this|these|that|it) (?:helps?|works?|meets?)\b|(?:would you like|do you want) me to\b"
-    r"|is there anything else\b|note: (?:the|these|all|both) (?:pairs?|questions?|answers?)\b|\(?word count:)"
+    r"\n[^\S\n]*+(?:(?:please )?let me know if you(?:'d| would)? (?:need|want|like|prefer)\b"
+    r"|(?:please )?feel free to ask\b|i hope (?:this|these|that|it) (?:helps?|works?|meets?)\b"
+    r"|(?:would you like|do you want) me to\b|is there anything else\b"
+    r"|note: (?:the|these|all|both) (?:pairs?|questions?|answers?)\b|\(?word count:)"
 )
 _CHAT_REMARK_NEEDS = ("let me know", "feel free", "i hope", " me to", "anything else", "note:", "word count")
 _LONG_WORDS = 6  # a shorter sentence may come twice
-_SENTENCE = re.compile(r"[^.!?\n\u3002\uff01\uff1f]+[.!?\u3002\uff01\uff1f]")
+_SENTENCE = re.compile(r"(?<![^.!?\n\u3002\uff01\uff1f])[^.!?\n\u3002\uff01\uff1f]++[.!?\u3002\uff01\uff1f]")
 _QUOTATION_MARKS = '"\u201c\u201d\u300c'
 _ENDS = ".!? "
 _BLANK = ".\u2026_\u2013\u2014- "  # what a form leaves to be filled in
@@ -160,7 +161,7 @@ _FIELDS = {
 }
 _MODEL_MARKUP = re.compile(
     r"<[|\uff5c][\w\u2581/ .-]{1,40}[|\uff5c]>|</?s>|\[/?INST\]|<</?SYS>>"
-    r"|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>|</?(?:image|video|audio)>|\u2581(?=\w)|\u2581+\Z|\ufffd",
+    r"|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>|</?(?:image|video|audio)>|\u2581(?=\w)|(?<!\u2581)\u2581++\Z|\ufffd",
     re.IGNORECASE,
 )
 _MARKUP_SIGNS = ("<", "[", "\u2581", "\ufffd")

@@ -22,7 +22,7 @@ from syphus.answers.parsing.answer_text import AnswerText, character_problems, e
 from syphus.answers.parsing.json_answers import decoding_problems, find_json, is_fence_or_nothing, read_documents
 from syphus.answers.parsing.sections import Header, find_headers, header_pattern, split_sections
 
-_NUMBER_AT_END = re.compile(r"\d+\Z")
+_NUMBER_AT_END = re.compile(r"(?<!\d)\d++\Z")
 
 
 class KeyedLines(NamedTuple):

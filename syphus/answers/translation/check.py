@@ -184,7 +184,7 @@ _SMOOTHING = 8.0  # characters added to both lengths, so that short texts can be
 _GOOD_FIT = 1.0  # a mismatch up to which the texts are not suspected to be swapped
 _MIN_IMPROVEMENT = 1.0  # by how much swapped texts must fit better
 _MIN_MERGED = 4  # characters of a text that is not part of the other one by chance
-_QUESTION_INSIDE = re.compile(r"[?？؟].*\w", re.DOTALL)
+_QUESTION_INSIDE = re.compile(r"\A[^?？؟]*+[?？؟].*\w", re.DOTALL)
 
 
 def find_pair_faults(

@@ -10,14 +10,14 @@ from typing import NamedTuple
 from syphus.answers.translation.protected_spans import counts_differ
 from syphus.answers.translation.types import Reason
 
-_LINE_MARK = re.compile(r"[ \t]*(?:(#{1,6})[ \t]|([-*+•])[ \t]|(\d{1,3})[.)．）、](?!\d)|(>)|(\|))")
+_LINE_MARK = re.compile(r"[ \t]*+(?:(#{1,6})[ \t]|([-*+•])[ \t]|(\d{1,3})[.)．）、](?!\d)|(>)|(\|))")
 _LINE_NUMBER = re.compile(r"^[ \t]*\d{1,3}[.)．）、](?=\D)", re.MULTILINE)
 _MAY_LABEL = re.compile(r"[A-HＡ-Ｈ](?:[.．)）:：、。]|\s*$)")
 _LABEL = re.compile(r"(?:^|(?<=[\s(（]))([A-HＡ-Ｈ])(?=[.．)）:：、](?:[\s*]|[^\x00-\x7f]|$))")
 _SURE_LABEL = re.compile(
     r"(?:^[ \t]*[(（]?|[(（](?=\w[)）]))([A-HＡ-Ｈ])(?=[.．)）:：、](?:[\s*]|[^\x00-\x7f]|$))", re.MULTILINE
 )
-_LABEL_ALONE = re.compile(r"\s*[(（]?([A-HＡ-Ｈ])[)）]?[.。．]?\s*")
+_LABEL_ALONE = re.compile(r"\s*+[(（]?([A-HＡ-Ｈ])[)）]?[.。．]?\s*+")
 _TO_ASCII = {ord("Ａ") + i: ord("A") + i for i in range(26)}
 _QUOTED = re.compile(
     '(?<!\\d)"[^"\n]+"|“[^”\n]+”|„[^“”\n]+[“”]|«[^»\n]+»|»[^«\n]+«|「[^」\n]+」|『[^』\n]+』|《[^》\n]+》|〈[^〉\n]+〉'

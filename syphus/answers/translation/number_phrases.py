@@ -29,7 +29,7 @@ _PLACES = {
     "b": rf"(?<!{_D})(?P<b>{_D}+)(?!{_D}){END}?",
     "q": rf"(?<!{_D})(?P<q>{_D})(?!{_D}){END}?",
 }
-_TEMPLATE = re.compile(r"\[[^\]]*\]| |~|\{([a-z]+)\}")
+_TEMPLATE = re.compile(r"\[[^\]]{0,200}\]| |~|\{([a-z]+)\}")
 _DIGITAL = (Kind.AFTER, r"(?<![\d:.,])(?P<h>\d{1,2}):(?P<m>\d{2})(?![\d:]|[.,]\d)")
 
 
@@ -141,7 +141,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 _NAMED = re.compile(r"\(\?P<(?:f2?|u)>([^()]*)\)(?!\?)")
 _OPTIONAL = re.compile(
-    r"\\.|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\??|\[[^\]]*\]|\{[^}]*\}|\w\?"
+    r"\\.|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\??|\[[^\]]{0,200}\]|\{[^}]{0,40}\}|\w\?"
 )  # or of several forms
 _ONE_OF = re.compile(r"\}~?\[([^\W\d_]+)\](?![?*])")
 _LITERAL = re.compile(r"[^\W\d_]+(?!\?)")

@@ -14,7 +14,7 @@ _ENDINGS = r"\.(?:com|org|net|edu|gov|info)(?![\w-])"  # of addresses without a 
 _HINT = re.compile(rf"[`{{<$%@\[]|://|www\.|{_ENDINGS}")
 _SPAN = re.compile(
     r"(?P<code>```.*?(?:```|\Z)|`[^`\n]+`)"
-    r"|(?P<link>(?:https?://|www\.)[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]+|[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+    r"|(?P<link>(?:https?://|www\.)[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]+|(?<![A-Za-z0-9._+-])[A-Za-z0-9._+-]++@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
     rf"|(?<![A-Za-z0-9.-])[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*{_ENDINGS}(?:/[A-Za-z0-9\-._~:/?\#@!$&*+,;=%]*)?)"
     r"|(?P<mark>\{\{[^{}\n]{1,60}\}\}|\{[^{}\n\"':]{0,40}\}"  # {{user}}, {name}
     r"|%\(\w+\)[sdif]|(?<![\d%])%(?:\.\d)?[sdifx](?![A-Za-z])"  # %(name)s, %s

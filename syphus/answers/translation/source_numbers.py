@@ -145,7 +145,9 @@ _DISCOUNT = re.compile(r"\b(?:off|discount\w*|reduc\w+|cheaper|less|sav(?:e|es|i
 _ROMAN = re.compile(r"[IVXLC](?<![^\W\d_].)[IVXLC]*(?=e\b|er\b|ème\b|\b)")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _ROUGHLY = frozenset(("about", "around", "roughly", "some", "nearly", "almost", "approximately", "over", "so", "than"))
-_UNIT = re.compile(r"([\d.,\ue000-\ue00a]+)[ -]?(%|percent|per cent|minutes?|months?|weeks?|hours?)")
+_UNIT = re.compile(
+    r"(?<![\d.,\ue000-\ue00a])([\d.,\ue000-\ue00a]++)[ -]?(%|percent|per cent|minutes?|months?|weeks?|hours?)"
+)
 
 
 _SURE_ROMAN = re.compile(r"(?<![^\W\d_])(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})(?!\w)")  # XL is a size, and CD no number
