@@ -315,13 +315,12 @@ def view(
     stands alone; `fonts` have letters that readers may lack. `paths` are folders of runs, or with runs below, `images`
     those of images. Raises `RunError` if there is no run, `ConfigError` if the port (default: 8777) can't be used.
     """
-    from syphus.viewer.server import view as view_runs
-    from syphus.viewer.viewer import Viewer
+    from syphus.viewer.server import view_runs
     from syphus.viewer.write_page import write_page
 
     if write is not None:
         return write_page(_paths(paths), Path(write), page, _paths(fonts), _paths(images))
-    view_runs(Viewer(_paths(paths), host, images=_paths(images)), port, browser)
+    view_runs(_paths(paths), _paths(images), host, port, browser)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import traceback
 
@@ -13,6 +14,7 @@ from syphus.errors import SyphusError
 from syphus.text import one_line
 
 _LONGEST_ERROR = 500  #: characters
+_BODY_SECONDS = 15.0  #: that a page may take to send what it sends
 
 
 def as_reply(value: object, status: int = 200) -> web.Response:
@@ -29,9 +31,12 @@ def refusal(status: int, error: str) -> web.Response:
 async def body_of(request: web.Request) -> dict[str, object]:
     """Return the JSON object that a page has sent. Raises `aiohttp.web.HTTPBadRequest` if it is none."""
     try:
-        value = orjson.loads(await request.read())
+        async with asyncio.timeout(_BODY_SECONDS):
+            value = orjson.loads(await request.read())
     except ValueError:
         value = None
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(reason="The request takes too long.") from error
     if not isinstance(value, dict):
         raise web.HTTPBadRequest(reason="The request is no JSON object.")
     return value

@@ -23,7 +23,9 @@ from syphus.viewer.viewer import Viewer
 PORT = 8777  #: if it is free and the user names none
 _SHUTDOWN_SECONDS = 0.5
 _MAX_BODY = 1 << 20  #: bytes that a page may send
-_BACKLOG = 256
+_BACKLOG = 64  #: connections that are accepted at once
+_MOST_CONNECTIONS = 256  #: before others are refused; a browser opens six
+_IDLE_SECONDS = 20.0  #: that a connection may take to send a request
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {
     ".js": "text/javascript",
@@ -80,27 +82,48 @@ async def serve(viewer: Viewer, ports: Iterable[int]) -> AsyncIterator[str]:
     Raises `OSError` if none is free.
     """
     runner = web.AppRunner(
-        make_app(viewer), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS
+        make_app(viewer),
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        keepalive_timeout=_IDLE_SECONDS,
     )
     await runner.setup()
+    server = None
     try:
-        port = await _bind(runner, viewer.host, [*ports])
+        server = await _bind(runner, viewer.host, [*ports])
+        port = int(server.sockets[0].getsockname()[1])
         viewer.guard.port = port
         yield f"http://{_in_address(viewer.host)}:{port}/?token={viewer.token}"
     finally:
+        if server is not None:
+            server.close()
         await runner.cleanup()
         viewer.close()
 
 
-async def _bind(runner: web.AppRunner, host: str, ports: Sequence[int]) -> int:
+class _Refusal(asyncio.Protocol):
+    """What a connection gets if there are too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()
+
+
+async def _bind(runner: web.AppRunner, host: str, ports: Sequence[int]) -> asyncio.Server:
+    handlers = runner.server
+    assert handlers is not None
+
+    def protocol() -> asyncio.BaseProtocol:
+        return _Refusal() if len(handlers.connections) >= _MOST_CONNECTIONS else handlers()
+
+    loop = asyncio.get_running_loop()
     for port in ports:
         try:
-            await web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_address=True).start()
+            return await loop.create_server(protocol, host or None, port, backlog=_BACKLOG, reuse_address=True)
         except OSError:
             if port == ports[-1]:
                 raise
-        else:
-            return int(runner.addresses[0][1])
     raise AssertionError
 
 
@@ -110,11 +133,12 @@ def _in_address(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def view(viewer: Viewer, port: int | None = None, browser: bool = False) -> None:
-    """Serve runs until Ctrl-C or SIGTERM; print the address, and open it in a browser if wanted.
+def view_runs(paths: Sequence[Path], images: Sequence[Path], host: str, port: int | None, browser: bool) -> None:
+    """Serve the runs in some folders until Ctrl-C or SIGTERM; print the address, and open it in a browser if wanted.
 
     Raises `RunError` if there is no run, `ConfigError` if the port can't be used.
     """
+    viewer = Viewer(paths, host, images=images)
     viewer.runs.check()
     try:
         asyncio.run(_view(viewer, port, browser))

@@ -251,6 +251,27 @@ def test_streams_are_limited_and_a_page_that_leaves_frees_its_place(seen: Viewin
         assert time.monotonic() < until
 
 
+def test_connections_are_limited_and_their_end_makes_room(seen: Viewing) -> None:
+    opened = [socket.create_connection(("127.0.0.1", seen.port)) for _ in range(400)]
+    refused = 0
+    for connection in opened[-5:]:
+        connection.settimeout(20)
+        try:
+            refused += connection.recv(1) == b""
+        except ConnectionResetError:
+            refused += 1
+    assert refused == 5
+    for connection in opened:
+        connection.close()
+    until = time.monotonic() + 20
+    while True:  # the server sees within a moment that they have left
+        try:
+            assert seen.get("/api/runs").status == 200
+            break
+        except OSError:
+            assert time.monotonic() < until
+
+
 # The command
 
 
