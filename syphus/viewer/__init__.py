@@ -33,4 +33,5 @@ viewer.py               what the routes share: runs, numbers, events, threads
 worth.py                precision and recall of rules and of the judge, with intervals
 write_page.py           write a page as one file, with its pictures and fonts
 written_pages.py        what the pages look like as files
+written_reports.py      the pages about translation, statistics and a cold start as files
 """

@@ -14,6 +14,7 @@ from syphus.formats.report import Report, as_json, make_report
 from syphus.formats.translation_report import TRANSLATE_STAGE, known_languages
 from syphus.ledger.records import ANSWERED
 from syphus.ledger.schema import PACE_SECONDS
+from syphus.ledger.sessions import read_controls
 from syphus.ledger.store import Store, is_working
 from syphus.ledger.summary import has_parts
 from syphus.runs.control import working_now
@@ -52,8 +53,8 @@ def read_overview(store: Store, folder: Path, now: float) -> dict[str, object]:
         "last_answer_seconds_ago": process.last_answer if process else None,
         "pace": _pace(store, now) if working else [],
         "tokens": _tokens(report),
-        "money": _money(report, command, working),
-        "requests": {"made": report.spending.requests, "limit": _option(command, "max_requests")},
+        "money": _money(report, _limit(store, command, "max_cost"), working),
+        "requests": {"made": report.spending.requests, "limit": _limit(store, command, "max_requests")},
         "cache_hits": counts.shared,
         "prompt_cache_share": round(report.spending.usage.read_share, 4),
         "errors": _errors(report),
@@ -111,7 +112,11 @@ def _state(working: bool, report: Report) -> str:
     return "stopped" if report.counts.states[State.PENDING] else "complete"
 
 
-def _option(command: KeptCommand | None, name: str) -> object:
+def _limit(store: Store, command: KeptCommand | None, name: str) -> object:
+    """Return the budget in force, "max_cost" or "max_requests": somebody may have changed it while the run worked."""
+    controls = read_controls(store)
+    if controls is not None:
+        return controls.in_force.as_json()[name]
     return command.options.get(name) if command else None
 
 
@@ -127,7 +132,7 @@ def _tokens(report: Report) -> dict[str, int]:
     }
 
 
-def _money(report: Report, command: KeptCommand | None, working: bool) -> dict[str, object]:
+def _money(report: Report, limit: object, working: bool) -> dict[str, object]:
     """Return dollars: spent, reserved for requests in flight, perhaps billed without an answer, and the limit."""
     spending = report.spending
     return {
@@ -136,7 +141,7 @@ def _money(report: Report, command: KeptCommand | None, working: bool) -> dict[s
         "maybe_billed": spending.unknown_cost + (0.0 if working else report.unfinished_cost[0]),
         "maybe_billed_requests": spending.maybe_billed,
         "maybe_billed_tokens": spending.unknown_tokens,
-        "limit": _option(command, "max_cost"),
+        "limit": limit,
     }
 
 

@@ -25,11 +25,14 @@ from syphus.viewer.page_parts import Json
 from syphus.viewer.server import serve
 from syphus.viewer.viewer import Viewer
 from syphus.viewer.written_pages import WrittenPage, overview_page, pairs_page, queries_page, query_page
+from syphus.viewer.written_reports import cold_start_page, statistics_page, translation_page
 
 _MOST_PICTURES = 300  #: of a file
 _SIDE = 960  #: pixels, of a picture that is made smaller; needs Pillow
 _MOST_BYTES = 400_000  #: of a picture that can't be made smaller
-PAGES = ("overview", "queries", "pairs")  #: and queries/N; each may have filters, as in the address of the page
+_REPORTS = {"translation": translation_page, "statistics": statistics_page, "cold-start": cold_start_page}
+#: And queries/N; lists may have filters, as in the address of the page.
+PAGES = ("overview", "queries", "pairs", *_REPORTS)
 
 
 class WrittenFile(NamedTuple):
@@ -134,6 +137,8 @@ async def _page(client: _Client, page: str) -> WrittenPage:
         return query_page(await client.get(name))
     if name == "pairs":
         return pairs_page(await client.get(asked), told)
+    if name in _REPORTS:
+        return _REPORTS[name](await client.get(name))
     raise ConfigError(f"--page {name}: there is no such page. Choose {', '.join(PAGES)} or queries/N.")
 
 

@@ -16,6 +16,7 @@ from processes import Watch, command, start
 from prometheus_client.parser import text_string_to_metric_families
 from viewing import TOKEN, Viewing, viewing
 
+from syphus.api import view
 from syphus.runs.metrics import as_text, read_samples
 
 if TYPE_CHECKING:
@@ -153,6 +154,21 @@ def test_a_working_run_is_steered_from_the_page(tmp_path: Path) -> None:
                 assert seen.post(address, {"stop": True}).json["applied"] == ["stopped"]
             process.communicate(timeout=60)
     assert process.returncode == 130
+
+
+def test_reports_are_written_as_files_that_stand_alone(seen: Viewing, tmp_path: Path) -> None:
+    first, second = (run.folder for run in seen.viewer.runs.all())
+    for folder, name, text in (
+        (first, "statistics", "Words per answer"),
+        (second, "translation", "Deutsch"),
+        (second, "cold-start", "without a search"),
+    ):
+        file = tmp_path / f"{name}.html"
+        view(folder, write=file, page=name)
+        written = file.read_text("utf-8")
+        assert text in written
+        assert "<script" not in written
+        assert EVIL not in written
 
 
 def test_the_pages_show_it_in_a_real_browser(seen: Viewing) -> None:
