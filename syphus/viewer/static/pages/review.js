@@ -18,6 +18,9 @@ export async function render(context) {
     place: h("div", { class: "review-place" }), status: h("span", { role: "status" }), bar: h("div"), progress: h("div") };
   if (!reviewer()) return page("Review", {}, askName(context));
   view.outbox = new Outbox(context.run, (unsaved) => view && showUnsaved(unsaved), refused);
+  for (const { decision } of view.outbox.waiting) { // the viewer does not know yet that these are done
+    if (decision.reviewer === reviewer() && decision.verdict !== "comment") view.known.add(`${decision.language || ""} ${decision.pair}`);
+  }
   await fetchMore(true);
   draw();
   context.keys({
@@ -76,7 +79,7 @@ async function fetchMore(first = false) {
   }
 }
 
-const keyOf = (item) => `${item.language || ""} ${item.id}`;
+const keyOf = (item) => `${languageOf(item) || ""} ${item.id}`;
 const skipped = () => view.items.slice(0, view.at).filter((item) => !item.mine).length;
 const languageOf = (item) => item.language || view.language;
 const current = () => view.items[view.at];
