@@ -208,3 +208,31 @@ def align_columns(rows: Sequence[Sequence[str]], left: int) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?) ?d)? ?(?:(\d+(?:\.\d+)?) ?h)? ?(?:(\d+(?:\.\d+)?) ?m(?:in)?)?", re.IGNORECASE)
+_LEEWAY = timedelta(minutes=1)  # of a deadline that was checked a moment ago
+
+
+def read_deadline(text: str, now: datetime) -> datetime:
+    """Return a deadline that is given as a span, `8h` or `1h 30m`, or as a time: `08:00`, or `2026-12-31 08:00`.
+
+    A time of day is the next one. Raises `ConfigError` for anything else, and for a time in the past.
+    """
+    found = _SPAN.fullmatch(text.strip())
+    if found is not None and any(found.groups()):
+        days, hours, minutes = (float(each or 0) for each in found.groups())
+        return now + timedelta(days=days, hours=hours, minutes=minutes)
+    try:
+        if re.fullmatch(r"\d{1,2}:\d{2}", text.strip()):
+            at = now.replace(hour=int(text.split(":")[0]), minute=int(text.split(":")[1]), second=0, microsecond=0)
+            return at if at > now else at + timedelta(days=1)
+        read = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigError(
+            f"--deadline {text}: must be a span such as 8h, or a time such as 2026-12-31 08:00."
+        ) from None
+    read = read if read.tzinfo is not None else read.replace(tzinfo=now.tzinfo)
+    if read + _LEEWAY <= now:
+        raise ConfigError(f"--deadline {text}: is in the past.")
+    return read

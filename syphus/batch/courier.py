@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from syphus.batch.creation import MOST_TRIES, Creation, ShardDesk, StoppedError
@@ -34,6 +35,7 @@ class Courier:
         self._creation = creation
         self._take_in = take_in
         self._failures_in_a_row = 0  # of whole batches, by faults of the server
+        self.on_ended: Callable[[float], None] = lambda _: None  #: gets the seconds that a completed batch took
         self.gone: set[int] = set()  #: shards that the server does not know any more
 
     # What the driver calls.
@@ -51,10 +53,14 @@ class Courier:
             if self._desk.stopping.is_set():
                 raise StoppedError
             match shard.state:
+                case ShardState.RESERVED | ShardState.UPLOADED if self._desk.is_closing and shard.sent_at is None:
+                    await self._desk.release(shard, "the deadline was near")
                 case ShardState.RESERVED:
                     await self._creation.upload(shard)
                 case ShardState.UPLOADED:
                     await self._creation.create(shard)
+                    if self._desk.is_closing:
+                        await self.cancel(get_shard(self._desk.store, shard.id))
                 case ShardState.CREATED:
                     if not await self._poll(shard, once=once):
                         return shard
@@ -69,9 +75,17 @@ class Courier:
         self._desk.path_of(shard).unlink(missing_ok=True)
 
     async def cancel(self, shard: Shard) -> None:
-        """Ask the server to cancel a batch; its results are taken in later. Raises `RouteError`."""
-        batch = await self._desk.routes.cancel(shard.batch_id)
-        await self._desk.change(shard, status=batch.status)
+        """Ask the server to cancel a batch; its results are taken in as ever. It is asked a few times."""
+        for number in range(MOST_TRIES):
+            try:
+                batch = await self._desk.routes.cancel(shard.batch_id)
+            except RouteError as error:
+                if error.problem is Problem.REFUSED:  # it has ended meanwhile
+                    return
+                await self._desk.pause(error.wait if error.wait is not None else 0.2 * 2**number)
+            else:
+                await self._desk.change(shard, status=batch.status)
+                return
 
     # The steps.
 
@@ -221,6 +235,8 @@ class Courier:
         self._desk.budget.reserved = max(0.0, self._desk.budget.reserved - float(bounds or 0.0))
         if shard.status == "failed":
             self._desk.budget.requests -= shard.lines
+        if shard.status == "completed" and shard.ended_at is not None and shard.created_at is not None:
+            self.on_ended(shard.ended_at - shard.created_at)
         self._say_settled(get_shard(self._desk.store, shard.id), strange)
 
     def _say_settled(self, shard: Shard, strange: Tally) -> None:

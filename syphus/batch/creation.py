@@ -52,6 +52,7 @@ class ShardDesk:
     config: BatchConfig
     limits: Limits = field(default_factory=Limits)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    is_closing: bool = False  #: whether no more batches are made, since a deadline is near
 
     @property
     def folder(self) -> Path:

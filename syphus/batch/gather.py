@@ -344,3 +344,18 @@ class GatheringSender(RequestSender):
             return replace(verdict, action=Action.RECORD, message=one_line(verdict.message), caused_by_row=True)
         began = self._store.read_value("SELECT started FROM session WHERE id = ?", self._session.records.session)
         return verdict if (batch.settled_at or 0.0) >= began else None
+
+
+class SilentSender(RequestSender):
+    """Sends nothing: stored answers are judged, and rows that need another one stay pending."""
+
+    gathers = True
+
+    def __init__(self) -> None:
+        self.kept = 0  #: requests that were not sent
+
+    async def send(self, ask: Ask) -> SendResult:
+        """Raise `AdmissionClosedError`."""
+        del ask
+        self.kept += 1
+        raise AdmissionClosedError

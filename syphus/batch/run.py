@@ -14,24 +14,24 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 from syphus.batch.by_hand import take_in_by_hand, write_by_hand
+from syphus.batch.closing import batches_by_state, what_is_left
 from syphus.batch.courier import Courier
 from syphus.batch.creation import Creation, ShardDesk, StoppedError
-from syphus.batch.gather import GatheringSender, ShardMaker, ShardTarget, Size
+from syphus.batch.gather import GatheringSender, ShardMaker, ShardTarget, SilentSender, Size
+from syphus.batch.plan import USUAL_SECONDS, BatchPlan, BatchTimes, OnlinePace, is_by_batch, keep_time, switch_at
 from syphus.batch.routes import BatchApi
 from syphus.batch.take_in import TakeIn
-from syphus.config.options import NEVER, Options
 from syphus.config.sampling import resolve_sampling
 from syphus.config.settings import Config
 from syphus.config.values import BatchConfig
-from syphus.errors import ConfigError, InterruptError, ProviderError, SyphusError, WaitingError
+from syphus.errors import ConfigError, InterruptError, ProviderError, SyphusError
 from syphus.ledger.sessions import get_meta, set_meta
-from syphus.ledger.shards import Shard, ShardState, has_open_shards, read_shards
-from syphus.ledger.store import Store
-from syphus.pipeline.admission import AdmissionClosedError, AdmissionController
+from syphus.ledger.shards import Shard, ShardState, read_shards
+from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import TokenEstimate
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
@@ -49,53 +49,14 @@ from syphus.pipeline.loop import Loop
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.run_control import ControlledParts, controlled
-from syphus.pipeline.sender import Ask, RequestSender, SendResult
+from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.text import format_duration, pluralize
+from syphus.types import State
 
 RUN_ID = "run id"  #: meta: what tells the shards of runs apart
-
-
-class BatchPlan(NamedTuple):
-    """How the requests of a session are answered.
-
-    `gathers` says that new requests go into batches; else they are sent online, and open batches are only collected.
-    """
-
-    gathers: bool = True
-    wait: bool = True
-    file: Path | None = None  #: to write the requests into, for a server that takes files by hand
-    results: tuple[Path, ...] = ()  #: that were made of such a file
-
-    @property
-    def by_hand(self) -> bool:
-        """Whether no server is asked."""
-        return self.file is not None or bool(self.results)
-
-
-def plan_batches(options: Options, store: Store, stage: str) -> BatchPlan | None:
-    """Return how batches answer the requests of a stage; None if it has no batch, and makes none."""
-    by_hand = options.batch_file is not None or bool(options.batch_results)
-    gathers = options.batch != NEVER or options.batch_file is not None
-    if not (gathers or by_hand or has_open_shards(store, stage)):
-        return None
-    return BatchPlan(gathers, options.wait, options.batch_file, options.batch_results)
-
-
-class _SilentSender(RequestSender):
-    """Sends nothing: stored answers are judged, and rows that need another one stay pending."""
-
-    gathers = True
-
-    def __init__(self) -> None:
-        self.kept = 0  #: requests that were not sent
-
-    async def send(self, ask: Ask) -> SendResult:
-        del ask
-        self.kept += 1
-        raise AdmissionClosedError
 
 
 async def run_by_batch(work: StageRun, config: Config, observer: Observer, plan: BatchPlan) -> SyphusError | None:
@@ -171,7 +132,10 @@ class BatchRun:
         self._most = Size(batch.most_requests(azure=is_azure), int(batch.megabytes * 1e6), float("inf"))
         self._maker = ShardMaker(target, self._store, self._session, admission, self._most, self._take_up)
         self._gatherer = GatheringSender(self._session, admission, self._store, self._maker, config.max_attempts)
-        self._silent = _SilentSender()
+        self._silent = SilentSender()
+        self._gathers = plan.gathers
+        self._times_name = f"{config.model} at {endpoint.host}"
+        self._courier.on_ended = partial(keep_time, plan.times_folder, self._times_name)
 
     # Stopping.
 
@@ -214,12 +178,14 @@ class BatchRun:
 
     async def run(self, deadlines: Deadlines) -> None:
         """Return when every row has its outcome, when the plan says not to wait, or after a stop."""
+        watching = asyncio.create_task(self._watch_deadline())
         try:
             await self._course(deadlines)
         except (SyphusError, StoppedError) as error:
             if isinstance(error, SyphusError):
                 self.stop(error)
         finally:
+            watching.cancel()
             self._desk.stopping.set()
             await asyncio.gather(*self._following.values(), return_exceptions=True)
             self._maker.discard()
@@ -227,6 +193,7 @@ class BatchRun:
 
     async def _course(self, deadlines: Deadlines) -> None:
         await self._take_up_open_shards()
+        self._decide()
         if self._plan.results:
             await take_in_by_hand(
                 self._store, self._stage, self._plan.results, self._take_in, self._state, self._courier
@@ -237,7 +204,8 @@ class BatchRun:
                 return
             if not (self._following or held or self._changed.is_set()):
                 break
-            await self._wait_for_change()
+            if self._following:  # until one is settled, so that its rows can be judged
+                await self._changed.wait()
         if self.stopped_by is None:
             self._conclude()
 
@@ -256,7 +224,7 @@ class BatchRun:
         sender: RequestSender = self._gatherer
         if self._plan.results and self._plan.file is None:
             sender = self._silent
-        elif not self._plan.gathers:
+        elif not self._gathers:
             sender = RequestSender(self._session, self._admission, deadlines)
         rows = self._work.records.pending(with_waiting=False)
         queue = WorkQueue(rows, window=4 * self._threads, clock=self._clock)
@@ -273,11 +241,6 @@ class BatchRun:
         held = bool(maker.full)
         await maker.finish_pass()
         return held or (maker.gathered > before and not self._plan.by_hand)
-
-    async def _wait_for_change(self) -> None:
-        """Wait until a shard is settled, so that its rows can be judged, or until all are where they stay."""
-        if self._following and not self._changed.is_set():
-            await self._changed.wait()
 
     async def _take_up_open_shards(self) -> None:
         """Go on with the shards of earlier sessions."""
@@ -318,39 +281,11 @@ class BatchRun:
 
     def _conclude(self) -> None:
         """Say what is left to do, if there is something."""
-        waiting = self._open_shards()
         if self._plan.file is not None:
-            count = write_by_hand(self._store, self._stage, self._plan.file)
-            if count:
-                self.stop(
-                    WaitingError(
-                        f"{pluralize(count, 'request')} for {self._model} are in {self._plan.file}. Once they "
-                        "are answered, give the results with --batch-results FILE."
-                    )
-                )
-        elif gone := [shard for shard in waiting if shard.id in self._courier.gone]:
-            self.stop(
-                ProviderError(
-                    f"{pluralize(len(gone), 'batch', 'batches')} can't be found at {self._state.endpoint.host}; "
-                    f"{pluralize(sum(shard.lines for shard in gone), 'row')} wait for them. "
-                    "See `syphus batches FOLDER`."
-                )
-            )
-        elif waiting:
-            requests = sum(shard.lines for shard in waiting)
-            where = "in a file" if all(shard.state is ShardState.BY_HAND for shard in waiting) else "in batches"
-            self.stop(
-                WaitingError(
-                    f"Still {where}: {pluralize(requests, 'request')}. The same command collects the answers, "
-                    "on any day; `syphus batches FOLDER` shows the state."
-                )
-            )
-        elif self._silent.kept:
-            self.stop(
-                WaitingError(
-                    f"{pluralize(self._silent.kept, 'row')} need another answer: --batch-file FILE writes the requests."
-                )
-            )
+            write_by_hand(self._store, self._stage, self._plan.file)
+        left = what_is_left(self._open_shards(), self._courier.gone, self._plan.file, self._silent.kept)
+        if left is not None:
+            self.stop(left)
 
     def _say_what_stays(self) -> None:
         """After a stop, say what is at the server, and how it is collected."""
@@ -363,6 +298,65 @@ class BatchRun:
                 f"{pluralize(len(there), 'batch', 'batches')} with {requests} stay at {self._state.endpoint.host} and "
                 f"go on. The same command collects them; `syphus batches {self._store.folder} --cancel` cancels them."
             )
+
+    # The deadline.
+
+    def _decide(self) -> None:
+        """Choose between batches and online requests, if the plan leaves that open, and say what is chosen."""
+        plan, rows = self._plan, self._rows_left()
+        if not plan.decides or plan.by_hand or not rows:
+            return
+        left = None if plan.deadline is None else plan.deadline - time.time()
+        times = BatchTimes.load(plan.times_folder, self._times_name)
+        reserve = self._pace().needs(rows) + self._batch.cancel_seconds
+        self._gathers = is_by_batch(self._work.budget.price, rows, left, times, reserve)
+        usual = f"half of the batches end within {format_duration(times.quantile(0.5))}"
+        if self._gathers:
+            line = f"By batch, which is cheaper: {usual}, nine of ten within {format_duration(times.quantile(0.9))}."
+        elif left is None or left - reserve >= times.quantile(0.5):
+            line = "Online: batches are not known to be cheaper for this model."
+        else:
+            line = f"Online: {usual}, and the deadline is in {format_duration(max(0.0, left))}."
+        self._observer.say(line)
+        if not self._gathers:
+            self._work.budget.expect_tier(None)
+
+    def _rows_left(self) -> int:
+        stats = self._work.stats
+        return max(0, stats.states_before[State.PENDING] - stats.done)
+
+    def _pace(self) -> OnlinePace:
+        limits = [state.per_minute.get("requests") for state in self._admission.endpoint_states]
+        known = [limit for limit in limits if limit]
+        per_minute = sum(known) if len(known) == len(limits) else None
+        return OnlinePace(self._work.threads, per_minute, self._state.latencies.usual() or USUAL_SECONDS)
+
+    async def _watch_deadline(self) -> None:
+        """When it is time, cancel what is still in batches, so that the rest can be asked online."""
+        deadline = self._plan.deadline
+        if deadline is None:
+            return
+        began, cancelling = time.time(), self._batch.cancel_seconds
+        while self.stopped_by is None:
+            now, reserve = time.time(), self._pace().needs(self._rows_left())
+            wait = switch_at(began, deadline, now, reserve, cancelling) - now
+            if wait <= 0:
+                await self._go_online(deadline - now)
+                return
+            await asyncio.sleep(max(0.05, min(30.0, wait / 4)))
+
+    async def _go_online(self, left: float) -> None:
+        if self._gathers:
+            rows, when = pluralize(self._rows_left(), "row"), format_duration(max(0.0, left))
+            self._observer.say(f"The deadline is in {when}: batches are cancelled, and {rows} are asked online.")
+        self._gathers, self._desk.is_closing = False, True
+        self._work.budget.expect_tier(None)
+        if self._loop is not None:
+            self._maker.end_pass()
+        for shard in self._open_shards():
+            if shard.state is ShardState.CREATED:
+                await self._courier.cancel(shard)
+        self._changed.set()
 
     # Helpers.
 
@@ -379,17 +373,8 @@ class BatchRun:
         return str(known)
 
     def progress(self) -> str:
-        """Return the open shards by state, with the age of the oldest of each: `batches: 2 in progress (14 min)`."""
-        by_state: dict[str, list[Shard]] = {}
-        for shard in self._open_shards():
-            name = shard.status if shard.state is ShardState.CREATED and shard.status else shard.state.value
-            by_state.setdefault(name.replace("_", " "), []).append(shard)
-        now = time.time()
-        parts = [
-            f"{len(shards)} {name} ({format_duration(max(0.0, now - min(each.reserved_at for each in shards)))})"
-            for name, shards in by_state.items()
-        ]
-        return f"batches: {', '.join(parts)}" if parts else ""
+        """Return the open batches by state, as text."""
+        return batches_by_state(self._open_shards(), time.time())
 
 
 def _random(seed: int) -> random.Random:

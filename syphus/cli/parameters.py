@@ -57,7 +57,7 @@ GROUPS: dict[type, dict[str, str]] = {
     Options: {
         INPUT: "name query_inputs_path example slice_start slice_end random_sample allow_bad_rows check_input "
         "prompt_path datasets_dir cold_start accept_examples",
-        ENDPOINT: "offline config model batch wait batch_file batch_results timeout no_hedging max_attempts",
+        ENDPOINT: "offline config model batch deadline wait batch_file batch_results timeout no_hedging max_attempts",
         SAMPLING: "temperature top_p max_tokens reasoning_effort verbosity structured seed max_rounds no_sharing retry "
         "retry_reason",
         LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain",

@@ -9,12 +9,13 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import TypedDict, TypeVar, get_args, get_type_hints
 
 from syphus.declarations import Relation
 from syphus.errors import ConfigError
-from syphus.text import alternatives, did_you_mean
+from syphus.text import alternatives, did_you_mean, read_deadline
 from syphus.types import State
 
 T = TypeVar("T")
@@ -142,16 +143,11 @@ class Options:
         None, "Maximum retries after an invalid answer (default: 1; translations: 6).", minimum=0
     )
     max_attempts: int | None = option(None, "Maximum attempts per request if errors occur (default: 6).")
-    batch: str = option(
-        NEVER,
-        "Ask by the Batch API, at half the price: `--batch` alone for always, or auto (by price and deadline).",
-        metavar="WHEN",
-    )
-    wait: bool = option(True, "Wait for batches; --no-wait submits them, and the same command collects them later.")
-    batch_file: Path | None = option(
-        None, "Write the requests into this file instead, for a server that takes files by hand.", metavar="FILE"
-    )
-    batch_results: tuple[Path, ...] = option((), "Take in the results of such a file; can be repeated.", metavar="FILE")
+    batch: str = option(NEVER, "Ask by the Batch API: `--batch` is always; or auto, by price and time.", metavar="WHEN")
+    deadline: str = option("", "Be done by then, as 8h or 08:00: by batch, and the rest online.", metavar="TIME")
+    wait: bool = option(True, "Wait for batches; after --no-wait, the same command collects them later.")
+    batch_file: Path | None = option(None, "Write the requests into a file, for a server by hand.", metavar="FILE")
+    batch_results: tuple[Path, ...] = option((), "Take in results of that file; can be repeated.", metavar="FILE")
     timeout: float | None = option(
         None, "Maximum seconds of one attempt (default: 180); one much slower than usual is given up earlier."
     )
@@ -172,6 +168,9 @@ class Options:
             raise ConfigError("--retry-reason needs --retry STATES.")
         if self.batch not in COLD_STARTS:
             raise ConfigError(f"--batch {self.batch}: must be {alternatives(COLD_STARTS)}.")
+        if self.deadline:  # a span becomes a time, so that all stages have the same
+            object.__setattr__(self, "deadline", read_deadline(self.deadline, datetime.now().astimezone()).isoformat())
+            object.__setattr__(self, "batch", AUTO if self.batch == NEVER else self.batch)
         _check_ranges(self)
         self._check_judge()
 
@@ -367,6 +366,7 @@ class EndpointValues(TypedDict, total=False):
     no_hedging: bool
     metrics: str
     batch: str | bool
+    deadline: str
     wait: bool
     batch_file: str | Path | None
     batch_results: str | Path | Sequence[str | Path]

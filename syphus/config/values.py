@@ -1,4 +1,4 @@
-"""The kinds of values in a config: secrets, plain texts, headers, the addresses of servers, and the sizes of batches.
+"""The kinds of values in a config: secrets, plain texts, headers, addresses of servers, sizes of batches.
 
 Addresses are copied from portals, pages and other programs. What one says beyond the address itself (the route, the
 deployment, the version of the API) is taken from it, so that it works as it was copied. Source for Azure: Microsoft's
@@ -238,6 +238,7 @@ class BatchConfig(BaseModel):
     enqueued_tokens: float | None = Field(default=None, gt=0)  #: of prompts in all open batches; None: until refused
     listing_delay: float = Field(default=60.0, ge=0)  #: seconds after which a list shows every batch that was created
     poll: float = Field(default=60.0, gt=0)  #: seconds between two looks at a batch, at most
+    cancel_seconds: float = Field(default=600.0, ge=0)  #: that a server may take to cancel a batch
     expire_files_after: int = Field(default=1_209_600, ge=3_600, le=2_592_000)  #: seconds; Azure takes no fewer
 
     def most_requests(self, *, azure: bool) -> int:

@@ -209,6 +209,11 @@ class Budget:
             billing.say(f"The server answers {served}, which may cost more than {billing.model}: more is reserved.")
         return price
 
+    def expect_tier(self, tier: str | None) -> None:
+        """Reserve enough for requests that ask for another tier, None for the standard one, from now on."""
+        if self.price is not None:
+            self._expect(self.price, tier)
+
     def expect_again(self, model: str, tier: str) -> None:
         """Reserve enough for answers of a model and a tier that have come in earlier sessions."""
         self.is_simulated = self.is_simulated or is_simulated(model)

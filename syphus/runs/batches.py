@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from syphus.batch.closing import state_of
 from syphus.batch.gather import FOLDER, shard_path
 from syphus.batch.routes import BatchApi, RouteError
 from syphus.errors import ConfigError, ProviderError, machine_faults
@@ -151,13 +152,6 @@ def batch_lines(shards: list[Shard], now: float) -> list[str]:
         requests = pluralize(sum(shard.lines for shard in waiting), "request")
         lines.append(f"Still open: {requests}. The run's command, or `syphus resume`, collects the answers.")
     return lines
-
-
-def state_of(shard: Shard) -> str:
-    """Return the state of a shard as people read it: as the server names it, once there is a batch."""
-    if shard.state in (ShardState.CREATED, ShardState.SETTLED) and shard.status:
-        return shard.status.replace("_", " ")
-    return shard.state.value
 
 
 def as_json(shard: Shard) -> dict[str, object]:

@@ -150,7 +150,7 @@ _NOT_KEPT = frozenset(
             "json",
             "yes",
         ),
-        *("wait", "batch_file", "batch_results"),
+        *("deadline", "wait", "batch_file", "batch_results"),
     }
 )
 _TEXT_PATHS = frozenset({"query_inputs_path", "prompt_path"})  # paths that are declared as text

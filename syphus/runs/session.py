@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, TypeVar
 import orjson
 
 from syphus.batch.gather import FOLDER
-from syphus.batch.run import plan_batches, run_by_batch
+from syphus.batch.plan import plan_batches
+from syphus.batch.run import run_by_batch
 from syphus.config.options import NEVER
 from syphus.config.pricing import BATCH_TIER
 from syphus.config.sampling import resolve_sampling

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from harness import KEY, Ran, run_rows, server
 
 from syphus import batches
-from syphus.errors import BudgetError, ProviderError, WaitingError
+from syphus.config.options import Options
+from syphus.errors import BudgetError, ConfigError, ProviderError, WaitingError
 from syphus.ledger.shards import Shard, ShardState
 from syphus.simulator import SimulatedServer
 from syphus.types import State
@@ -238,3 +241,39 @@ def test_the_queue_of_the_server_bounds_what_is_in_batches(tmp_path: Path) -> No
         assert ran.error is None, ran.lines
         assert ran.states == {State.OK: 30}
         assert at.stats.billed == 30
+
+
+PRICED = {"prices": {"chat": {"input": 10.0, "output": 40.0, "batch": 0.5}}, "max_tokens": 200}
+
+
+def test_a_deadline_is_met_by_batch_if_batches_end_in_time(tmp_path: Path) -> None:
+    with server(**QUICK) as at:
+        ran = by_batch(tmp_path, at, 6, {"cancel_seconds": 0.1}, settings=PRICED, deadline="30m")
+    assert ran.error is None, ran.lines
+    assert ran.states == {State.OK: 6}
+    assert sum(shard.answered for shard in shards(ran)) == 6
+
+
+def test_what_batches_do_not_finish_in_time_is_asked_online(tmp_path: Path) -> None:
+    with server(batch_speed=600.0, batch_minutes=6_000.0) as at:
+        deadline = (datetime.now().astimezone() + timedelta(seconds=8)).isoformat()
+        settings = {**PRICED, "batch": {**SETTINGS, "cancel_seconds": 1.0}}
+        ran = by_batch(tmp_path, at, 12, settings=settings, deadline=deadline)
+        assert ran.error is None, ran.lines
+        assert ran.states == {State.OK: 12}
+        assert at.stats.billed == 12
+    assert any("asked online" in line for line in ran.lines)
+    assert time.time() < datetime.fromisoformat(deadline).timestamp()
+
+
+def test_a_deadline_too_near_for_batches_is_met_online(tmp_path: Path) -> None:
+    with server(batch_speed=1.0) as at:
+        ran = run_rows(tmp_path, at.url, 6, {"batch": SETTINGS, **PRICED}, deadline="2m")
+        assert ran.states == {State.OK: 6}, ran.lines
+        assert at.stats.batch_calls.total() == 0
+
+
+@pytest.mark.parametrize("deadline", ["2020-01-01 08:00", "soon"])
+def test_a_deadline_in_the_past_is_refused(deadline: str) -> None:
+    with pytest.raises(ConfigError, match="deadline"):
+        Options(deadline=deadline)
