@@ -9,6 +9,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from syphus.errors import ConfigError
+
+_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?) ?d)? ?(?:(\d+(?:\.\d+)?) ?h)? ?(?:(\d+(?:\.\d+)?) ?m(?:in)?)?", re.IGNORECASE)
+_LEEWAY = timedelta(minutes=1)  # of a deadline that was checked a moment ago
 _CENT = 0.01  # dollars
 _TWO_DAYS, _SIX_DAYS = 2 * 86400, 6 * 86400  # seconds
 
@@ -208,10 +212,6 @@ def align_columns(rows: Sequence[Sequence[str]], left: int) -> list[str]:
         ).rstrip()
         for row in rows
     ]
-
-
-_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?) ?d)? ?(?:(\d+(?:\.\d+)?) ?h)? ?(?:(\d+(?:\.\d+)?) ?m(?:in)?)?", re.IGNORECASE)
-_LEEWAY = timedelta(minutes=1)  # of a deadline that was checked a moment ago
 
 
 def read_deadline(text: str, now: datetime) -> datetime:
