@@ -41,7 +41,6 @@ from syphus.types import Completion, Outcome, Pair, State, Usage
 
 ROOT = Path(__file__).parent.parent
 _BATCH = 5000
-_PENDING = 0.1  #: share of the rows that the working run has left
 _MODELS = ("gpt-6-luna", "gpt-6.1-terra", "gpt-6.1-sol")
 _RULES = ("talks about the annotation", "an answer is a question", "two questions are alike", "placeholder")
 _REPAIRS = ("end mark", "number before a question", "markup")
@@ -77,12 +76,12 @@ class Words:
         return " ".join(self._random.choices(self._sentences, k=max(1, size // 105)))
 
 
-def _rows(first: int, last: int, rows: int, words: Words) -> Iterator[tuple[tuple[Any, ...], ...]]:
+def _rows(first: int, last: int, rows: int, words: Words, pending: float) -> Iterator[tuple[tuple[Any, ...], ...]]:
     """Yield query, annotation, answer and result of each row from `first` to before `last`."""
     draw = random.Random(first)
     for n in range(first, last):
         annotation = (n, words.text(2600), f'["X_IMG_{n}"]', "{}", "", "[]")
-        if n > rows * (1 - _PENDING):
+        if n > rows * (1 - pending):
             yield (n, f"row_{n}", n - 1, "pending", 0, 0, None, "", 0, None), annotation, (), ()
             continue
         chance = draw.random()
@@ -108,8 +107,8 @@ def _rows(first: int, last: int, rows: int, words: Words) -> Iterator[tuple[tupl
         )
 
 
-def make_ledger(folder: Path, rows: int) -> None:
-    """Make the ledger of a run that has 10% of its rows left."""
+def make_ledger(folder: Path, rows: int, pending: float) -> None:
+    """Make the ledger of a run that has a share of its rows left."""
     began = time.monotonic()
     store = open_for_writing(folder)
     for number in range(5):
@@ -121,7 +120,7 @@ def make_ledger(folder: Path, rows: int) -> None:
         ledger.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; DROP INDEX query_outcome")
         ledger.executescript("; ".join(WITHOUT_TALLIES))
         for first in range(1, rows + 1, _BATCH):
-            made = list(_rows(first, min(first + _BATCH, rows + 1), rows, words))
+            made = list(_rows(first, min(first + _BATCH, rows + 1), rows, words, pending))
             ledger.executemany(_QUERY, [row[0] for row in made])
             ledger.executemany("INSERT INTO annotation VALUES (?, ?, ?, ?, ?, ?)", [row[1] for row in made])
             ledger.executemany(_ANSWER, [row[2] for row in made if row[2]])
@@ -263,27 +262,27 @@ def lists(words: Words) -> dict[str, str]:
     }  # fmt: skip
 
 
-def measure_pages(watched: Watched, words: Words, times: int) -> None:
+def measure_pages(watched: Watched, words: Words, times: int, rows: int) -> None:
     """Ask for the first page and pages after it of each list, and for single queries; print how long they took."""
     every: list[float] = []
     draw = random.Random(3)
     for name, parameters in lists(words).items():
-        taken, rows, page, cpu = [], 0, None, watched.cpu
+        taken, found, page, cpu = [], 0, None, watched.cpu
         for _ in range(times):
             after = f"&after={page['next']}" if page and page["next"] else ""
             page, seconds = watched.run(f"queries?{parameters}{after}")
             taken.append(seconds)
-            rows += len(page["rows"])
+            found += len(page["rows"])
         every += taken
         cost = (watched.cpu - cpu) / times
         note = f"  searched {page['searched']:.0%}" if page and "searched" in page else ""
         print(
             f"  {name:30} median {statistics.median(taken) * 1e3:5.0f} ms, longest {max(taken) * 1e3:5.0f} ms, "
-            f"CPU {cost * 1e3:4.0f} ms, {rows} rows{note}"
+            f"CPU {cost * 1e3:4.0f} ms, {found} rows{note}"
         )
     taken = []
     for _ in range(10 * times):
-        taken.append(watched.run(f"queries/{draw.randint(1, 900_000)}")[1])
+        taken.append(watched.run(f"queries/{draw.randint(1, rows)}")[1])
     every += taken
     print(f"  {'a query':30} median {statistics.median(taken) * 1e3:5.0f} ms, longest {max(taken) * 1e3:5.0f} ms")
     print(f"any page or filter: 95% in {statistics.quantiles(every, n=20)[-1] * 1e3:.0f} ms, {len(every)} requests")
@@ -334,6 +333,9 @@ def measure_lag(watched: Watched, folder: Path) -> None:
         first = next((when for when, known in commits if known > count and when > later - 5), None)
         if first is not None and first < at:
             lags.append(at - first)
+    if not lags:
+        print("lag of live numbers: the run has ended; use a higher --pending")
+        return
     print(f"lag of live numbers: median {statistics.median(lags):.1f} s, longest {max(lags):.1f} s, {len(lags)} events")
 
 
@@ -376,6 +378,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="where to make the ledger, and keep it (default: a temporary one)")
+    parser.add_argument("--pending", type=float, default=0.1, help="share of the rows that the working run has left")
     parser.add_argument("--times", type=int, default=10, help="pages of each list")
     parser.add_argument("--skip-cost", action="store_true")
     arguments = parser.parse_args()
@@ -383,18 +386,18 @@ def main() -> None:
         base = arguments.folder or Path(temporary)
         folder, cache = base / "X.x" / "v1", base / "cache"
         if not (folder / FILE).exists():
-            make_ledger(folder, arguments.rows)
+            make_ledger(folder, arguments.rows, arguments.pending)
         watched = Watched(folder, cache)
         print(f"start of the viewer: {watched.start:.2f} s; memory {watched.memory('VmRSS'):.0f} MB")
         with working(folder, 100.0):
             time.sleep(2)
             measure_first_page(watched)
             print("without the viewer's own index, while it is made:")
-            measure_pages(watched, Words(1), 2)
+            measure_pages(watched, Words(1), 2, arguments.rows)
             print(f"memory {watched.memory('VmRSS'):.0f} MB, at most {watched.memory():.0f} MB")
             _wait_for_index(watched, cache)
             print("with it:")
-            measure_pages(watched, Words(1), arguments.times)
+            measure_pages(watched, Words(1), arguments.times, arguments.rows)
             measure_lag(watched, folder)
             print(f"memory {watched.memory('VmRSS'):.0f} MB, at most {watched.memory():.0f} MB")
         watched.close()

@@ -24,7 +24,7 @@ from syphus.viewer.overview import read_overview
 from syphus.viewer.run_list import ViewedRun
 
 INTERVAL = 1.0  #: seconds between looks at a run
-_SHARE = 0.1  #: of its time that a look may take; slow ones become rarer
+_SHARE = 0.25  #: of its time that a look may take; slow ones become rarer
 _HEARTBEAT = 15.0  #: seconds without an event, after which a comment is sent
 _WRITE_SECONDS = 10.0  #: that a page may take to accept an event
 _MOST_STREAMS = 64  #: pages at once; each holds a connection

@@ -25,12 +25,12 @@ from syphus.viewer.ledger_access import read_ledger
 from syphus.viewer.query_filter import separated
 
 _FORMAT = 1
-_ROWS = 400  #: that are read at once
+_ROWS = 200  #: that are read at once
 _WINDOW = 5000  #: queries whose repairs are read at once
 _LONGEST = 200_000  #: characters of a text that are indexed
 _SPACE = 0.6  #: of the size of a ledger that the words of its texts may take, at most
 _SPARE = 1 << 30  #: bytes of the disk that stay free
-_CACHE = 4000  #: KiB
+_CACHE = 2000  #: KiB
 
 _SCHEMA = f"""
 CREATE TABLE fact (name TEXT PRIMARY KEY, value) WITHOUT ROWID;

@@ -20,7 +20,7 @@ from syphus.viewer.query_sources import choose_source
 from syphus.viewer.side_index import SideIndex
 
 _SECONDS = 0.06  #: that a page may search
-_CHUNK, _LARGEST_CHUNK = 64, 1024  #: rows that are looked at at once
+_CHUNK, _LARGEST_CHUNK = 64, 512  #: rows that are looked at at once
 _MOST_GROUPS = 100  #: reasons that are merged
 _ANNOTATION, _DETAIL = 300, 1000  #: characters that are shown
 

@@ -28,11 +28,12 @@ class Batch(NamedTuple):
 Source = Callable[[Key | None, bool, int], Batch]
 
 _MOST_GROUPS = 100  #: reasons that are merged
+_FEW = 3000  #: rows of an outcome, all of which are looked at rather than what another index finds
 
 
 def choose_source(store: Store, wanted: QueryFilter, side: SideIndex, cursor: Cursor | None) -> tuple[Order, Source]:
     """Return the order of a list, and where its rows come from. A page that goes on keeps the order of the list."""
-    orders = list(_orders(wanted, side))
+    orders = list(_orders(store, wanted, side))
     order = cursor.order if cursor is not None and cursor.order in orders else orders[0]
     match order:
         case Order.TEXT:
@@ -50,9 +51,11 @@ def choose_source(store: Store, wanted: QueryFilter, side: SideIndex, cursor: Cu
             )
 
 
-def _orders(wanted: QueryFilter, side: SideIndex) -> Iterator[Order]:
+def _orders(store: Store, wanted: QueryFilter, side: SideIndex) -> Iterator[Order]:
     """Yield the orders that a list may have, the best one first."""
     if not wanted.language:
+        if _are_few(store, wanted):
+            yield Order.POSITION
         if wanted.text.terms and side.has_texts:
             yield Order.TEXT
         if wanted.rule and side.is_ready:
@@ -93,6 +96,17 @@ def _outcomes(store: Store, wanted: QueryFilter) -> list[tuple[str, str]] | None
     )
     fitting = [(state, reason) for state, reason in rows if wanted.reason.lower() in reason.lower()]
     return fitting if len(fitting) <= _MOST_GROUPS else None
+
+
+def _are_few(store: Store, wanted: QueryFilter) -> bool:
+    """Return whether so few queries ended as wanted that it is quickest to look at all of them."""
+    if not wanted.states or not wanted.of_outcome:
+        return False
+    count = store.read_value(
+        f"SELECT sum(times) FROM tally WHERE stage = ? AND instr(lower(name), ?) AND kind IN ({marks(wanted.states)})",
+        *(wanted.stage, wanted.reason.lower(), *map(str, wanted.states)),
+    )
+    return bool((count or 0) <= _FEW)
 
 
 def _of_reasons(store: Store, wanted: QueryFilter, outcomes: Sequence[tuple[str, str]]) -> Source:
