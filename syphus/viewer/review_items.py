@@ -34,6 +34,7 @@ class Item(NamedTuple):
     name: str
     draw: str = ""
     why: str = ""  #: why it is shown: the rule that rejected it, or its score
+    hash: str = ""  #: of its text, if that is known already
 
 
 class ItemText(NamedTuple):

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from syphus.ledger.agreement import measure_agreement
-from syphus.ledger.reviews import JUDGEMENTS, ReviewLog, ReviewState
+from syphus.ledger.reviews import JUDGEMENTS, ReviewLog, ReviewState, review_of
 from syphus.ledger.serialization import load_stored_pairs
 from syphus.ledger.store import Store
 from syphus.runs.generate import GenerateStage
@@ -153,16 +153,17 @@ def read_queue(desk: ReviewDesk, store: Store, address: str, wanted: QueueReques
     }
 
 
-def _skip(log: ReviewLog, store: Store, wanted: QueueRequest) -> Callable[[str], bool]:
+def _skip(log: ReviewLog, store: Store, wanted: QueueRequest) -> Callable[[Item], bool]:
     """Return whether the reviewer has judged the text that an item has now."""
 
-    def skip(name: str) -> bool:
-        decisions = log.decisions(name, wanted.language)
+    def skip(item: Item) -> bool:
+        decisions = log.decisions(item.name, wanted.language)
         if not any(each.of.reviewer == wanted.reviewer for each in decisions):
             return False
-        item = located(store, name, decisions[0].of.query)
-        text = item and text_of(store, item, wanted.language)
-        return text is not None and wanted.reviewer in log.review(name, text.hash, wanted.language).verdicts
+        now = item.hash if not wanted.language else ""
+        if not now and (text := text_of(store, item, wanted.language)):
+            now = text.hash
+        return wanted.reviewer in review_of(decisions, now).verdicts
 
     return skip
 

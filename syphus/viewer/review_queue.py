@@ -21,13 +21,14 @@ from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.heuristics import HEURISTICS, score_all
 from syphus.ledger.parts import marks
 from syphus.ledger.results import answered_queries
-from syphus.ledger.reviews import ReviewLog, ReviewState, Verdict
+from syphus.ledger.reviews import ReviewLog, ReviewState, Verdict, text_hash
 from syphus.ledger.serialization import StoredPair, load_stored_pairs
 from syphus.ledger.store import Store
 from syphus.quality.pair_verdicts import judged_number, judged_pairs, read_verdicts
 from syphus.runs.generate import GenerateStage
 from syphus.runs.run_settings import JUDGE_PAIRS
 from syphus.types import Query, State
+from syphus.viewer.events import signature
 from syphus.viewer.random_order import bits_for, mix, number_at, place_of
 from syphus.viewer.review_items import JUDGED, Item, answer_item, text_of
 from syphus.viewer.worth import Stratum, allocate
@@ -35,7 +36,7 @@ from syphus.viewer.worth import Stratum, allocate
 ACCEPTED, JUDGE_BAD, JUDGE_GOOD, RULE = "accepted", "judge bad", "judge good", "rule "
 _KEPT = 2_000  # units of a stratum of rejected answers that can be drawn
 _MOST_EARLIER = 500_000  # rows of replaced answers that are looked at
-_FRESH = 10.0  # seconds for which lists of rejected answers are kept
+_FRESH = 30.0  # seconds for which lists of rejected answers are kept while the run works
 _BLOCK = 256  # places of the order that are looked at together
 _MOST_BLOCKS = 400
 _SCORED = 150  # pairs among which those with low scores are sought
@@ -60,6 +61,7 @@ class DrawFrame(NamedTuple):
 
 class _Kept(NamedTuple):
     at: float
+    files: tuple[object, ...]  # changes when the ledger does
     seed: int
     frames: dict[str, DrawFrame]
     said: _Said
@@ -93,10 +95,10 @@ class ReviewDesk:
         return self._keep(store, seed).frames
 
     def _keep(self, store: Store, seed: int) -> _Kept:
-        now = self._clock()
-        if self._kept is None or self._kept.seed != seed or now - self._kept.at > _FRESH:
-            self._kept = _Kept(now, seed, read_frames(store, seed), _Said())
-        return self._kept
+        now, kept, files = self._clock(), self._kept, signature(store.folder)
+        if kept is None or kept.seed != seed or (kept.files != files and now - kept.at > _FRESH):
+            self._kept = kept = _Kept(now, files, seed, read_frames(store, seed), _Said())
+        return kept
 
     def strata(self, store: Store, seed: int) -> list[Stratum]:
         """Return all strata with what the decisions say about their random samples."""
@@ -108,17 +110,17 @@ class ReviewDesk:
         strata = {name: Stratum(name, size) for name, size in sizes.items()}
         return count_decisions(store, self.log, strata, kept.frames, kept.said)
 
-    def drawn(self, store: Store, stratum: str, seed: int, skip: Callable[[str], bool]) -> Iterator[Item]:
+    def drawn(self, store: Store, stratum: str, seed: int, skip: Callable[[Item], bool]) -> Iterator[Item]:
         """Yield the items of a stratum in its random order, without those that are to be skipped."""
         if stratum == ACCEPTED:
-            yield from (item for item in accepted_in_order(store, seed) if not skip(item.name))
+            yield from (item for item in accepted_in_order(store, seed) if not skip(item))
             return
         frame = self.rejected(store, seed).get(stratum)
         for unit in frame.units if frame else ():
-            if not skip(unit.item.name):
+            if not skip(unit.item):
                 yield unit.item
 
-    def worth_most(self, store: Store, seed: int, count: int, skip: Callable[[str], bool]) -> list[Item]:
+    def worth_most(self, store: Store, seed: int, count: int, skip: Callable[[Item], bool]) -> list[Item]:
         """Return the items that narrow the intervals most, the strata in turns."""
         shares = allocate(self.strata(store, seed), count)
         found = [
@@ -130,7 +132,7 @@ class ReviewDesk:
         )
         return [item for *_, item in mixed]
 
-    def low_scores(self, store: Store, seed: int, skip: Callable[[str], bool]) -> Iterator[Item]:
+    def low_scores(self, store: Store, seed: int, skip: Callable[[Item], bool]) -> Iterator[Item]:
         """Yield pairs of a random sample by their scores, the lowest first. They are no random sample any more."""
         sample = [item for item, _ in zip(accepted_in_order(store, seed), range(_SCORED), strict=False)]
         for item in sample:
@@ -138,7 +140,7 @@ class ReviewDesk:
                 self._scores[item.name] = _score(store, item)
         for item in sorted(sample, key=lambda each: self._scores[each.name]):
             score, note = self._scores[item.name]
-            if not skip(item.name):
+            if not skip(item):
                 yield item._replace(draw="", why=f"score {score:.2f}{note}")
 
     def disputed(self, store: Store, mine: str) -> Iterator[tuple[Item, str]]:
@@ -183,7 +185,8 @@ def accepted_in_order(store: Store, seed: int) -> Iterator[Item]:
         rows = store.read(select.format(marks(numbers)), *numbers, GenerateStage.name) if numbers else []
         for place, n, pairs in sorted((places[n], n, pairs) for n, pairs in rows):
             pair = chosen_pair(n, seed, load_stored_pairs(pairs))
-            yield Item(n, pair.id, draw_text(ACCEPTED, seed, bits, place))
+            now = text_hash(pair.instruction, pair.answer)
+            yield Item(n, pair.id, draw_text(ACCEPTED, seed, bits, place), hash=now)
 
 
 def read_frames(store: Store, seed: int) -> dict[str, DrawFrame]:
@@ -220,7 +223,8 @@ class _Smallest:
 def _rejected(store: Store) -> Iterator[tuple[int, int, str]]:
     """Yield query, number and reason of each answer that was rejected, also of those that a later one has replaced."""
     invalid = (
-        "SELECT n, answer, reason FROM query WHERE stage = ? AND state = 'invalid' AND position IS NOT NULL "
+        "SELECT n, answer, reason FROM query WHERE stage = ? AND state = 'invalid' AND state <> 'pending' "  # the index
+        "AND position IS NOT NULL "
         "AND answer IS NOT NULL"
     )
     yield from store.stream(invalid, GenerateStage.name)
