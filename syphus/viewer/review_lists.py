@@ -126,7 +126,6 @@ def read_queue(desk: ReviewDesk, store: Store, address: str, wanted: QueueReques
     """Return what a reviewer gets next, with progress and agreement. `now` is in seconds since the epoch."""
     skip = _skip(desk.log, store, wanted)
     reader = ItemReader(store, desk.log, address)
-    strata = desk.strata(store, wanted.seed)
     match wanted.by:
         case "rule":
             name = wanted.rule if wanted.rule in (JUDGE_BAD, JUDGE_GOOD) else RULE + wanted.rule
@@ -141,11 +140,12 @@ def read_queue(desk: ReviewDesk, store: Store, address: str, wanted: QueueReques
         case _:
             items = islice(desk.drawn(store, ACCEPTED, wanted.seed, skip), wanted.limit)
             rows = reader.read(list(items), wanted.language)
-    rules = [{"name": each.name.removeprefix(RULE), "answers": each.size} for each in strata if each.name != ACCEPTED]
+    frames = desk.rejected(store, wanted.seed)
+    rules = [{"name": name.removeprefix(RULE), "answers": frame.size} for name, frame in frames.items()]
     return {
         "pairs": rows,
         "progress": _progress(desk.log, store, wanted.reviewer, now),
-        "agreement": measure_agreement(_judgements(desk.log)).as_json(),
+        "agreement": measure_agreement(desk.judgements()).as_json(),
         "rules": sorted(rules, key=lambda each: -int(str(each["answers"]))),
         "languages": _languages(store),
         "reasons": REASONS,
@@ -166,16 +166,6 @@ def _skip(log: ReviewLog, store: Store, wanted: QueueRequest) -> Callable[[Item]
         return wanted.reviewer in review_of(decisions, now).verdicts
 
     return skip
-
-
-def _judgements(log: ReviewLog) -> Iterator[dict[str, str]]:
-    """Yield what each reviewer says of the newest text that anybody has judged, for each pair and language."""
-    for pair, language in log.pairs():
-        decisions = log.decisions(pair, language)
-        hashes = [each.of.text_hash for each in decisions if each.of.verdict in JUDGEMENTS]
-        if hashes:
-            verdicts = log.review(pair, hashes[-1], language).verdicts
-            yield {name: each.of.verdict.value for name, each in verdicts.items()}
 
 
 def _progress(log: ReviewLog, store: Store, reviewer: str, now: float) -> dict[str, int]:

@@ -21,7 +21,7 @@ from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.heuristics import HEURISTICS, score_all
 from syphus.ledger.parts import marks
 from syphus.ledger.results import answered_queries
-from syphus.ledger.reviews import ReviewLog, ReviewState, Verdict, text_hash
+from syphus.ledger.reviews import JUDGEMENTS, ReviewLog, ReviewState, Verdict, review_of, text_hash
 from syphus.ledger.serialization import StoredPair, load_stored_pairs
 from syphus.ledger.store import Store
 from syphus.quality.pair_verdicts import judged_number, judged_pairs, read_verdicts
@@ -89,6 +89,21 @@ class ReviewDesk:
         self._clock = clock
         self._kept: _Kept | None = None
         self._scores: dict[str, tuple[float, str]] = {}
+        self._judgements: dict[tuple[str, str], tuple[int, dict[str, str]]] = {}
+
+    def judgements(self) -> list[dict[str, str]]:
+        """Return what each reviewer says of the newest text that was judged, for each pair and language."""
+        found = []
+        for pair, language in self.log.pairs():
+            decisions = self.log.decisions(pair, language)
+            known = self._judgements.get((pair, language))
+            if known is None or known[0] != len(decisions):
+                hashes = [each.of.text_hash for each in decisions if each.of.verdict in JUDGEMENTS]
+                verdicts = review_of(decisions, hashes[-1]).verdicts if hashes else {}
+                known = (len(decisions), {name: each.of.verdict.value for name, each in verdicts.items()})
+                self._judgements[pair, language] = known
+            found.append(known[1])
+        return found
 
     def rejected(self, store: Store, seed: int) -> dict[str, DrawFrame]:
         """Return the strata of rejected answers and judged pairs by name."""
