@@ -63,3 +63,13 @@ def test_an_endpoint_that_never_answered_is_given_up_after_a_few_attempts_and_an
     assert health.should_give_up(4.0)
     assert not down().should_give_up(909.0)
     assert down().should_give_up(911.0)
+
+
+def test_a_pause_by_people_is_no_silence_of_the_endpoint() -> None:
+    health = EndpointHealth(max_outage=10.0, first_wait=1.0, now=0.0)
+    health.record_answer(1.0)
+    health.record_idle(100.0, 102.0)
+    assert health.seconds_since_answer(102.0) == 1.0
+    health.record_answer(103.0)  # to a request that was in flight when the next pause began
+    health.record_idle(50.0, 150.0)
+    assert health.seconds_since_answer(150.0) == 0.0

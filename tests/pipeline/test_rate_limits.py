@@ -69,3 +69,14 @@ def test_unused_tokens_are_given_back_if_no_header_states_the_limit() -> None:
     assert bucket.wait(900.0, 0.0) > 0
     bucket.settle(ticket, used=50.0)
     assert bucket.wait(900.0, 0.0) == 0
+
+
+def test_a_limit_that_people_change_holds_at_once() -> None:
+    bucket = TokenBucket(6_000, 0.0)
+    assert bucket.level == 100
+    bucket.change_rate(60, 0.0)
+    assert bucket.wait(1, 0.0) == 0
+    bucket.reserve(1)
+    assert 0.9 < bucket.wait(1, 0.0) <= 1.2  # nothing is left of what the higher limit had saved up
+    bucket.change_rate(6_000, 0.0)
+    assert 0 < bucket.wait(1, 0.0) < 0.1
