@@ -358,23 +358,20 @@ class _Job:
             if has_images(self._store, STAGE):
                 self._runner.attachments.prepare()
             pairs = open_pairs(self._store, STAGE)
+            self._runner.uses_batches = False  # a person waits
             stopped_by = self._runner.run(self._stage, self._prepared.settings, before, pairs, only=pending)
         after = self._report()
-        wanted = RowFilter(ids=tuple(name for _, name, _ in rows))
-        return TriedRows(
-            tuple(read_rows(self._store, wanted, stored_prices(self._store))),
-            self._store.folder,
-            None if after.cost is None or before.cost is None else after.cost - before.cost,
-            after.spending.requests - before.spending.requests,
-            after.simulated,
-            stopped_by,
-        )
+        tried = read_rows(self._store, RowFilter(ids=tuple(name for _, name, _ in rows)), stored_prices(self._store))
+        cost = None if after.cost is None or before.cost is None else after.cost - before.cost
+        requests = after.spending.requests - before.spending.requests
+        return TriedRows(tuple(tried), self._store.folder, cost, requests, after.simulated, stopped_by)
 
     def _ask_pilot(self, quote: Quote, count: int, report: Report) -> SyphusError | None:
         rows = choose_pilot(quote.survey, count, self._options.seed)
-        model, where = self._prepared.config.model, self._prepared.endpoint
-        self._observer.say(f"Pilot: {pluralize(len(rows), 'query', 'queries')}, {model} at {where}")
+        asked = f"{self._prepared.config.model} at {self._prepared.endpoint}"
+        self._observer.say(f"Pilot: {pluralize(len(rows), 'query', 'queries')}, {asked}")
         pairs = open_pairs(self._store, STAGE)
+        self._runner.uses_batches = False  # a person waits
         return self._runner.run(self._stage, self._prepared.settings, report, pairs, only=rows)
 
     def _quote(self, report: Report, models: Sequence[AskedModel], rows: int, answers: int = ANSWERS_OF_QUOTE) -> Quote:

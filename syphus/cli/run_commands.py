@@ -184,6 +184,7 @@ def status_lines(state: RunStatus, folder: Path) -> list[str]:
         usage_lines,
     )
     from syphus.formats.translation_report import TRANSLATE_STAGE
+    from syphus.runs.batches import waiting_lines
     from syphus.runs.control import change_line
 
     report, working = state.report, state.working
@@ -195,7 +196,7 @@ def status_lines(state: RunStatus, folder: Path) -> list[str]:
     if report.of_translation is not None:
         lines += usage_lines(report.of_translation)
         lines += _error_lines(report.of_translation, "requests of the translation")
-    lines += endpoint_lines(report)
+    lines += [*endpoint_lines(report), *waiting_lines(folder)]
     lines += [change_line(change) for session in report.sessions for change in session.changes]
     if state.reviews is not None:
         lines.append(state.reviews.line())

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from syphus.batch.closing import state_of
+from syphus.batch.closing import batches_by_state, state_of
 from syphus.batch.gather import FOLDER, shard_path
 from syphus.batch.routes import BatchApi, RouteError
 from syphus.errors import ConfigError, ProviderError, machine_faults
@@ -152,6 +152,16 @@ def batch_lines(shards: list[Shard], now: float) -> list[str]:
         requests = pluralize(sum(shard.lines for shard in waiting), "request")
         lines.append(f"Still open: {requests}. The run's command, or `syphus resume`, collects the answers.")
     return lines
+
+
+def waiting_lines(folder: Path) -> list[str]:
+    """Return which batches of a run are open, for its status; nothing without any."""
+    waiting = [shard for shard in list_batches(folder) if shard.is_open]
+    if not waiting:
+        return []
+    requests, reserved = sum(shard.lines for shard in waiting), sum(shard.reserved for shard in waiting)
+    most = f", which may cost up to {format_dollars(reserved)}" if reserved else ""
+    return [f"{batches_by_state(waiting, time.time())}: {pluralize(requests, 'request')}{most}"]
 
 
 def as_json(shard: Shard) -> dict[str, object]:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import KEY, Ran, run_rows, server
+from harness import HERE, KEY, Ran, run_rows, server, write_config, write_rows
 
+import syphus
 from syphus import batches
+from syphus.cli.run_commands import status_lines
 from syphus.config.options import Options
 from syphus.errors import BudgetError, ConfigError, ProviderError, WaitingError
 from syphus.ledger.shards import Shard, ShardState
@@ -277,3 +279,23 @@ def test_a_deadline_too_near_for_batches_is_met_online(tmp_path: Path) -> None:
 def test_a_deadline_in_the_past_is_refused(deadline: str) -> None:
     with pytest.raises(ConfigError, match="deadline"):
         Options(deadline=deadline)
+
+
+def test_rows_that_a_person_waits_for_are_asked_online(tmp_path: Path) -> None:
+    with server(batch_speed=1.0) as at:
+        write_config(tmp_path / "config.json", at.url, batch=SETTINGS)
+        tried = syphus.try_rows(
+            "Rows.rows",
+            2,
+            query_inputs_path=write_rows(tmp_path / "rows.jsonl", 6),
+            datasets_dir=HERE / "plugins",
+            config=tmp_path / "config.json",
+            output_dir=tmp_path / "output",
+            batch=True,
+            quiet=True,
+        )
+        assert len(tried.rows) == 2
+        assert at.stats.batch_calls.total() == 0
+        submitted = by_batch(tmp_path, at, 6, wait=False)
+        assert sum(shard.lines for shard in shards(submitted)) == 4
+        assert any("4 requests" in line for line in status_lines(submitted.status, submitted.folder))
