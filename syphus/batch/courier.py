@@ -19,6 +19,7 @@ from syphus.ledger.shards import LineState, Shard, ShardState, change_shard, get
 from syphus.text import format_duration, pluralize, sentence
 
 FIRST_POLL = 0.2  #: seconds; the pauses grow with the age of the batch
+_MOST_LATE = 60  # times the delay of lists: how long after the end a batch may come without files
 _POLL_SHARE = 0.05  # of the age
 _STUCK = {"validating": 3_600.0, "finalizing": 7_200.0, "cancelling": 3_600.0, "in_progress": 93_600.0}  # seconds
 _TOKEN_CODES = frozenset({"token_limit_exceeded", "enqueued_token_limit_exceeded", "batch_enqueued_token_limit"})
@@ -65,7 +66,8 @@ class Courier:
                     if not await self._poll(shard, once=once):
                         return shard
                 case _:
-                    await self._collect(shard)
+                    if not await self._collect(shard, once=once):
+                        return shard
             shard = get_shard(self._desk.store, shard.id)
         return shard
 
@@ -147,9 +149,11 @@ class Courier:
             shard, state=ShardState.ENDED, ended_at=time.time(), seen_at=time.time(), problem=problem, **values
         )
 
-    async def _collect(self, shard: Shard) -> None:
-        """Take in the files of a batch that has ended, and settle its shard."""
-        shard, batch = await self._with_files(shard)
+    async def _collect(self, shard: Shard, *, once: bool) -> bool:
+        """Take in the files of a batch that has ended, and settle its shard; return whether it had files."""
+        shard, batch, missing = await self._with_files(shard, once=once)
+        if missing:
+            return False
         folder, files = self._desk.folder, list[Path]()
         for kind, file_id in (("output", shard.output_file), ("errors", shard.error_file)):
             if file_id:
@@ -168,10 +172,15 @@ class Courier:
             path.unlink(missing_ok=True)
         if is_failure and batch is not None:
             await self._after_failure(shard, batch)
+        return True
 
-    async def _with_files(self, shard: Shard) -> tuple[Shard, ServerBatch | None]:
-        """Return a shard with the ids of its files: some servers show them a while after the batch has ended."""
-        batch, until, wait = None, (shard.ended_at or 0.0) + self._desk.config.listing_delay, FIRST_POLL
+    async def _with_files(self, shard: Shard, *, once: bool) -> tuple[Shard, ServerBatch | None, bool]:
+        """Return a shard with the ids of its files, and whether they are missing although there must be some.
+
+        Some servers show them a while after the batch has ended. What may be billed is not sent again on its own.
+        """
+        batch, ended, wait, told = None, shard.ended_at or 0.0, FIRST_POLL, False
+        delay = self._desk.config.listing_delay
         while True:
             with contextlib.suppress(RouteError):
                 batch = await self._desk.routes.get(shard.batch_id)
@@ -180,12 +189,24 @@ class Courier:
                 )
             expects = shard.status == "completed" or (batch is not None and batch.completed > 0)
             has_any = bool(shard.output_file or shard.error_file)
-            if (has_any or not expects) and (batch is not None or has_any):
-                return shard, batch
-            if time.time() >= until:
-                return shard, batch
+            if has_any or (batch is not None and not expects):
+                return shard, batch, False
+            if once or time.time() >= ended + _MOST_LATE * delay:
+                break
+            if time.time() >= ended + delay and not told:
+                told = True
+                self._desk.say(f"Batch {shard.batch_id} is {shard.status}, but shows no file of results yet.")
             await self._desk.pause(wait)
-            wait = min(10.0, 2 * wait)
+            wait = min(self._desk.config.poll, 2 * wait)
+        if not once:
+            self.gone.add(shard.id)
+            await self._desk.change(shard, problem=f"{shard.status} without a file of results")
+            self._desk.say(
+                f"Batch {shard.batch_id} is {shard.status}, but has no file of results. Its "
+                f"{pluralize(shard.lines, 'request')} may be billed, so they are not sent again. If they are lost, "
+                "`syphus batches FOLDER --give-up` frees its rows."
+            )
+        return shard, batch, True
 
     async def _download(self, shard: Shard, file_id: str, target: Path) -> None:
         target.parent.mkdir(exist_ok=True)

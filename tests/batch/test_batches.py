@@ -108,6 +108,26 @@ def test_whatever_becomes_of_a_batch_its_paid_lines_are_taken_in(tmp_path: Path,
         assert at.stats.billed == sum(shard.answered for shard in shards(ran)) == 6
 
 
+def test_files_that_a_server_shows_late_are_waited_for(tmp_path: Path) -> None:
+    with server(**QUICK, batch_script=["late_files"]) as at:  # ten minutes: a fifth of a second
+        ran = by_batch(tmp_path, at, 5, {"listing_delay": 0.05})
+        assert ran.error is None, ran.lines
+        assert at.stats.billed == sum(shard.answered for shard in shards(ran)) == 5
+
+
+@pytest.mark.parametrize("fault", ["null_output", "fails_late_no_files"])
+def test_a_batch_without_files_is_not_sent_again_before_it_is_given_up(tmp_path: Path, fault: str) -> None:
+    with server(**QUICK, batch_script=[fault]) as at:
+        ran = by_batch(tmp_path, at, 5, {"listing_delay": 0.01})
+        assert isinstance(ran.error, ProviderError)
+        assert "--give-up" in "".join(ran.lines)
+        assert [shard.state for shard in shards(ran)] == [ShardState.ENDED]
+        assert by_batch(tmp_path, at, 5, {"listing_delay": 0.01}).exit_code == 3
+        assert at.stats.batch_calls["create"] == 1
+        batches(ran.folder, give_up=True)
+        assert by_batch(tmp_path, at, 5).states == {State.OK: 5}
+
+
 CALL_FAULTS = (
     "lost_reply",
     "bad_gateway_after",
