@@ -42,8 +42,8 @@ def what_is_left(
     if lost:
         rows = pluralize(sum(shard.lines for shard in lost), "row")
         return ProviderError(
-            f"{pluralize(len(lost), 'batch', 'batches')} of {rows} can't be found at {lost[0].endpoint}, or only without "
-            "results. See `syphus batches FOLDER`."
+            f"{pluralize(len(lost), 'batch', 'batches')} of {rows} can't be found at {lost[0].endpoint}, or only "
+            "without results. See `syphus batches FOLDER`."
         )
     if waiting and file is not None:
         return WaitingError(
