@@ -24,15 +24,16 @@ from syphus.text import install_hint, pluralize
 from syphus.viewer.page_parts import Json
 from syphus.viewer.server import serve
 from syphus.viewer.viewer import Viewer
-from syphus.viewer.written_pages import WrittenPage, overview_page, pairs_page, queries_page, query_page
+from syphus.viewer.written_pages import WrittenPage, overview_page, pairs_page, queries_page, query_page, report_page
 from syphus.viewer.written_reports import cold_start_page, statistics_page, translation_page
 
 _MOST_PICTURES = 300  #: of a file
 _SIDE = 960  #: pixels, of a picture that is made smaller; needs Pillow
 _MOST_BYTES = 400_000  #: of a picture that can't be made smaller
 _REPORTS = {"translation": translation_page, "statistics": statistics_page, "cold-start": cold_start_page}
+_OTHERS = {"worth": "What rules are worth", "control": "Control"}  #: shown as names and values, with their titles
 #: And queries/N; lists may have filters, as in the address of the page.
-PAGES = ("overview", "queries", "pairs", *_REPORTS)
+PAGES = ("overview", "queries", "pairs", *_REPORTS, *_OTHERS)
 
 
 class WrittenFile(NamedTuple):
@@ -139,6 +140,8 @@ async def _page(client: _Client, page: str) -> WrittenPage:
         return pairs_page(await client.get(asked), told)
     if name in _REPORTS:
         return _REPORTS[name](await client.get(name))
+    if name in _OTHERS:
+        return report_page(_OTHERS[name], await client.get(name))
     raise ConfigError(f"--page {name}: there is no such page. Choose {', '.join(PAGES)} or queries/N.")
 
 

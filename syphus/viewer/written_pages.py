@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from syphus.answers.translation import LANGUAGES
 from syphus.formats.html_page import Child, Html, card, join, meter, more, prose, table, tag
 from syphus.text import SIMULATED_NOTICE, format_tokens, pluralize
+from syphus.types import State
 from syphus.viewer.page_parts import (
     Json,
     about,
@@ -225,3 +226,51 @@ def pairs_page(found: Json, filters: str) -> WrittenPage:
 
 def _nothing() -> Html:
     return tag("div", {"class": "empty"}, tag("p", None, "Nothing matches."))
+
+
+def report_page(title: str, value: Json) -> WrittenPage:
+    """A page of numbers, lists and texts of any shape: the statistics, the translations, what rules are worth."""
+    scalars, others = _split(value)
+    body: list[Child] = [card("", facts((_words(name), plain(each)) for name, each in scalars))] if scalars else []
+    body += [card(_words(name).capitalize(), _render(each)) for name, each in others]
+    return WrittenPage(title, "", body or [_nothing()], wide=True)
+
+
+def _render(value: object) -> Child:
+    if isinstance(value, Mapping):
+        return _render_object(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return _render_list(value)
+    return plain(value)
+
+
+def _render_object(value: Json) -> Html:
+    if set(value) == {state.value for state in State}:
+        return state_bar(value)
+    if isinstance(value.get("instruction"), str) and isinstance(value.get("answer"), str):
+        return tag(
+            "div", {"class": "pair", "dir": "auto"}, prose(value["instruction"], "b"), prose(value["answer"], "p")
+        )
+    scalars, others = _split(value)
+    parts = [tag("div", None, tag("h3", None, _words(name)), _render(each)) for name, each in others]
+    return tag("div", {"class": "stack"}, facts((_words(name), plain(each)) for name, each in scalars), parts)
+
+
+def _render_list(values: Sequence[Any]) -> Child:
+    if values and all(isinstance(each, Mapping) and not _split(each)[1] for each in values):
+        names = list(dict.fromkeys(name for each in values for name in each))
+        rows = [[plain(each.get(name)) for name in names] for each in values]
+        first = next((at for at, name in enumerate(names) if isinstance(values[0].get(name), int | float)), len(names))
+        return table([_words(name) for name in names], rows, "Table", first)
+    return tag("div", {"class": "list"}, [tag("div", None, _render(each)) for each in values])
+
+
+def _split(value: Json) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+    """Return the entries of an object that are single values, and those that hold more. Empty ones are left out."""
+    filled = [(name, each) for name, each in value.items() if each not in (None, "", [], {})]
+    many = [(name, each) for name, each in filled if isinstance(each, Mapping | list)]
+    return [entry for entry in filled if entry not in many], many
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -269,7 +269,19 @@ def write_font(path: Path, letters: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("page", "words"), [("overview", "Why rows have no pairs"), ("queries?state=refused", "r2")])
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("overview", "Why rows have no pairs"),
+        ("queries?state=refused", "r2"),
+        ("pairs", "PI_INS_"),
+        ("statistics", "tatistics"),
+        ("translation", "Arabic"),
+        ("worth", "What rules are worth"),
+        ("control", "Control"),
+        ("cold-start", "Cold start"),
+    ],
+)
 def test_a_list_is_written_with_its_filters(seen: Viewing, tmp_path: Path, page: str, words: str) -> None:
     written = syphus.view(seen.viewer.runs.all()[0].folder, write=tmp_path / "page.html", page=page)
     assert written is not None

@@ -21,7 +21,7 @@
  * }
  */
 import { call } from "./api.js";
-import { dialog, errorState, icon, iconButton, keyList, skeleton } from "./components.js";
+import { dialog, errorState, icon, iconButton, keyList, page, skeleton } from "./components.js";
 import { h, replace } from "./dom.js";
 import { Keys } from "./keys.js";
 import { Live } from "./live.js";
@@ -104,7 +104,8 @@ async function show({ scroll }) {
   }
   if (shown !== current) return;
   setTitle();
-  replace(main, element);
+  // Every page has one heading, also one that has nothing to show.
+  replace(main, element.querySelector("h1") ? element : page(current.title, {}, element));
   if (scroll !== null) {
     if (location.hash.length > 1) document.getElementById(location.hash.slice(1))?.scrollIntoView();
     else window.scrollTo(0, scroll);
