@@ -236,7 +236,7 @@ class _Export:
         )
 
     def _read_reviews(self) -> None:
-        """Read what people decided, and which pairs it lets through. Raises `RunError` if it is none."""
+        """Read what people decided, and which pairs it lets through. Raises `RunError` if it lets no pair through."""
         log, choice = ReviewLog(self._store.folder), self._options.reviewed
         decisions = log.refresh()
         self._notes += log.notes
