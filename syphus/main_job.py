@@ -18,10 +18,9 @@ import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 
-from syphus.config.options import AUTO, NEVER, Options, QuoteOptions
+from syphus.config.options import Options, QuoteOptions
 from syphus.errors import ConfigError, InterruptError, RunError, StorageError, SyphusError
 from syphus.formats.related_pairs import check_own_train_file
 from syphus.formats.report import Report, RunResult, make_report
@@ -39,7 +38,7 @@ from syphus.relations.relate import RelationPlan, plan_relation, record_choice, 
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
-from syphus.runs.model_life import life_notice
+from syphus.runs.model_life import life_notices
 from syphus.runs.outputs import invalidate_exports, open_pairs, result_after_disk_failure, write_exports
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import (
@@ -56,12 +55,30 @@ from syphus.runs.quote import (
 from syphus.runs.reckoning import AskedModel, asked_models, confirm_cost
 from syphus.runs.rows import RowFilter, TriedRows, choose_rows, read_rows
 from syphus.runs.run_log import keep_log
-from syphus.runs.run_settings import RUN, changed_settings, keep_command, refuse_mixing, stored_prices
+from syphus.runs.run_settings import (
+    RUN,
+    check_settings,
+    forget_plain_try,
+    keep_command,
+    note_plain_try,
+    refuse_mixing,
+    stored_prices,
+)
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import pluralize
 from syphus.types import State
 
 STAGE = GenerateStage.name
+
+_PILOT_OF_ANOTHER_PROMPT = (
+    "The prompt has no in-context examples, so the run begins with a search for some, and a pilot without them would "
+    "be of another prompt. Run the command cold-start first, or add --cold-start never."
+)
+_SEARCH_IS_NOT_QUOTED = "The run begins with a search for in-context examples (cold-start), which is not in this quote."
+_TRIED_WITHOUT_EXAMPLES = (
+    "The prompt has no in-context examples. These rows are asked without; the run begins with a search for some "
+    "(cold-start), and asks them again with those. With --cold-start never it keeps these answers."
+)
 
 
 def run(options: Options, environ: Mapping[str, str], observer: Observer) -> RunResult:
@@ -121,9 +138,12 @@ def quote(options: Options, quote_options: QuoteOptions, environ: Mapping[str, s
         refuse_mixing(store, prepared.options.offline)
         prepared = go_on_as_begun(prepared, store, STAGE, observer)
         asked = asked_models(prepared, quote_options.other_models)
-        ends = [] if options.offline else _notices(prepared, asked)
-        with_examples, note = _found_examples(prepared, store, observer, bool(pilot))
-        with contextlib.closing(_Job(with_examples, plan, store, observer)) as job:
+        ends = [] if options.offline else life_notices(prepared.config, (model.name for model in asked))
+        found = _found_examples(prepared, store, observer)
+        if found is None and pilot:
+            raise ConfigError(_PILOT_OF_ANOTHER_PROMPT)
+        note = "" if found is not None else _SEARCH_IS_NOT_QUOTED
+        with contextlib.closing(_Job(found or prepared, plan, store, observer)) as job:
             done = job.quote(pilot, asked)
     translation = "Translations are not in this quote." if options.languages else ""
     return replace(done, notes=(*filter(None, (note, translation, *ends)), *done.notes))
@@ -143,49 +163,31 @@ def try_rows(options: Options, count: int, sample: bool, environ: Mapping[str, s
     """
     prepared = prepare(options, environ)
     plan = plan_relation(prepared)
-    with open_run_folder(prepared.options.folder) as store:
+    with open_run_folder(prepared.options.folder) as store, keep_log(store, prepared, observer, "try") as log:
         refuse_mixing(store, prepared.options.offline)
-        prepared = go_on_as_begun(prepared, store, STAGE, observer)
-        with_examples, _ = _found_examples(prepared, store, observer, is_asking=True)
-        with contextlib.closing(_Job(with_examples, plan, store, observer)) as job:
-            return job.try_rows(count, sample)
+        prepared = go_on_as_begun(prepared, store, STAGE, log)
+        found = _found_examples(prepared, store, log)
+        if found is None:
+            log.say(_TRIED_WITHOUT_EXAMPLES)
+        with contextlib.closing(_Job(found or prepared, plan, store, log)) as job:
+            done = job.try_rows(count, sample, before_cold_start=found is None)
+        log.end(make_report(store, STAGE, stored_prices(store)), done.stopped_by, done.exit_code)
+    return done
 
 
-def _notices(prepared: PreparedRun, models: Sequence[AskedModel]) -> list[str]:
-    """Return which of the models are near the end of their service. Raises `ConfigError` if one is past it."""
-    today = datetime.now(UTC).date()
-    configs = (prepared.config.model_copy(update={"model": model.name}) for model in models)
-    return [life_notice(config, {}, today) for config in configs]
+def _found_examples(prepared: PreparedRun, store: Store, observer: Observer) -> PreparedRun | None:
+    """Return the run with the examples that it has or needs none of, or None if it begins with a search for some."""
+    if not prepared.may_search:
+        return prepared
+    from syphus.cold_start.before_run import find_examples
 
-
-def _found_examples(
-    prepared: PreparedRun, store: Store, observer: Observer, is_asking: bool
-) -> tuple[PreparedRun, str]:
-    """Return the run with the examples that a cold start has found, and a note if one is still to come.
-
-    Raises `ConfigError` if rows were to be asked before that.
-    """
-    mode = prepared.options.cold_start
-    if mode == NEVER or (mode == AUTO and prepared.template.in_context):
-        return prepared, ""
-    from syphus.cold_start.command import find_examples
-
-    found = find_examples(prepared, store, observer)
-    if found is not None:
-        return found, ""
-    if is_asking:
-        raise ConfigError(
-            "The prompt has no in-context examples, so the run begins with a search for some, and rows that are asked "
-            "without them would be of another prompt. Run the command cold-start first, or add --cold-start never."
-        )
-    return prepared, "The run begins with a search for in-context examples (cold-start), which is not in this quote."
+    return find_examples(prepared, store, observer)
 
 
 def _ensure_examples(prepared: PreparedRun, store: Store, observer: Observer) -> PreparedRun | SyphusError:
-    mode = prepared.options.cold_start
-    if mode == NEVER or (mode == AUTO and prepared.template.in_context):
+    if not prepared.may_search:
         return prepared
-    from syphus.cold_start.command import ensure_examples
+    from syphus.cold_start.before_run import ensure_examples
 
     return ensure_examples(prepared, store, observer)
 
@@ -216,6 +218,8 @@ class _Job:
 
     def run(self) -> RunResult:
         self._check_settings()
+        if not self._prepared.template.in_context:
+            forget_plain_try(self._store)
         self._sync_input()
         require_image_vectors(self._store, STAGE, self._plan, bool(self._count_pending() or self._options.retry))
         record_choice(self._store, self._plan)
@@ -247,15 +251,9 @@ class _Job:
 
     def _check_settings(self) -> None:
         """Refuse to add answers under other settings than those of the run, unless the user accepts that."""
-        before, now = last_settings(self._store, STAGE), self._prepared.settings
-        if before is None:
-            return
-        changes = changed_settings(before, now)
-        if changes and not self._options.accept_changes:
-            raise RunError(
-                f"{self._store.folder} was made with other settings: {'; '.join(changes)}. Use --dataset_version for a "
-                "new run, or --accept-changes to use the new settings for the remaining rows."
-            )
+        rows = check_settings(self._store, self._prepared.settings, self._options.accept_changes)
+        if rows:
+            self._observer.say(f"Rows that were tried without examples are asked again: {rows:,}.")
 
     def _sync_input(self) -> None:
         is_resumed = bool(sessions(self._store, STAGE))
@@ -341,7 +339,7 @@ class _Job:
         stopped_by = self._ask_pilot(quote, missing, report)
         return replace(self._quote(self._report(), models, ROWS_OF_QUOTE), stopped_by=stopped_by)
 
-    def try_rows(self, count: int, sample: bool) -> TriedRows:
+    def try_rows(self, count: int, sample: bool, before_cold_start: bool) -> TriedRows:
         """Ask about a few rows and return them. Raises `ConfigError` unless `count` is at least 1."""
         if count < 1:
             raise ConfigError(f"-n {count}: must be at least 1.")
@@ -357,6 +355,8 @@ class _Job:
             self._prepared.require_endpoint()
             if has_images(self._store, STAGE):
                 self._runner.attachments.prepare()
+            if before_cold_start:
+                note_plain_try(self._store, self._prepared.settings)
             pairs = open_pairs(self._store, STAGE)
             self._runner.uses_batches = False  # a person waits
             stopped_by = self._runner.run(self._stage, self._prepared.settings, before, pairs, only=pending)

@@ -1,8 +1,9 @@
 """The cold start: search for in-context examples, and prove that they help. Also compares prompts and models.
 
 advice.py             what to try if no set was satisfactory
+before_run.py         the in-context examples of the main job: found already, or searched for
 candidates.py         score candidates, and keep all of them
-command.py            the command `cold-start`, and the cold start before the main job
+command.py            the command `cold-start`
 compare.py            the command `compare`: prompts and models on the same queries
 evaluation.py         prove a set of in-context examples on queries that are not in it
 example_selection.py  selection of in-context examples from candidates, and samples of queries from a stream of any si

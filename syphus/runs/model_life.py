@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlsplit
 
 import orjson
@@ -28,6 +28,12 @@ _MOST_NAMES = 20  # of models that are shown
 _log = logging.getLogger(__name__)
 
 LIST_TIMEOUT = 5.0  #: seconds; a server that lists its models does it at once
+
+
+def life_notices(config: Config, models: Iterable[str]) -> list[str]:
+    """Return which of the models are near the end of their service. Raises `ConfigError` if one is past it."""
+    today = datetime.now(UTC).date()
+    return [life_notice(config.model_copy(update={"model": name}), {}, today) for name in models]
 
 
 def life_notice(config: Config, stated: Mapping[str, date | None], today: date) -> str:

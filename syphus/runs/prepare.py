@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 from syphus.answers.parsing import JsonForm
 from syphus.config.model_table import ModelTable
-from syphus.config.options import Options
+from syphus.config.options import AUTO, NEVER, Options
 from syphus.config.pricing import FREE, Price, load_prices
 from syphus.config.sampling import as_begun, check_fields, for_new_run
 from syphus.config.secrets import VARIABLE, SecretRedactor
@@ -128,6 +128,12 @@ class PreparedRun(RunContext):
         if isinstance(self.dataset, LegacyDataset) and self.dataset.sends_original:
             settings[ORIGINAL_MESSAGES] = True
         return {**settings, **({STRUCTURED: JSON_FORM} if self.form else {})}
+
+    @property
+    def may_search(self) -> bool:
+        """Whether a cold start may come first."""
+        mode = self.options.cold_start
+        return mode != NEVER and not (mode == AUTO and self.template.in_context)
 
     def attachments(self, folder: Path | None = None) -> ImageAttachments:
         """Return the images of the run in `folder`; without a folder, those of a preview. Close them."""

@@ -24,9 +24,11 @@ from syphus.config.pricing import Prices, load_prices
 from syphus.config.sampling import resolve_sampling
 from syphus.config.settings import Config
 from syphus.errors import ConfigError, RunError
-from syphus.ledger.sessions import get_meta, is_simulated_run, set_meta
+from syphus.ledger.records import reopen
+from syphus.ledger.sessions import get_meta, is_simulated_run, last_settings, set_meta
 from syphus.ledger.store import Store, open_for_reading
 from syphus.plugins.prompts import PromptTemplate, prompt_digest, turns_as_json
+from syphus.types import State
 
 _NOT_COMPARED = ("dataset", "prompt_text")
 GENERATE = "generate"  #: the name of the main stage in ledgers
@@ -98,6 +100,46 @@ def changed_settings(before: Mapping[str, object], now: Mapping[str, object]) ->
 
 def _format(value: object) -> str:
     return "unset" if value is None else str(value)
+
+
+_TRIED_META = "tried without examples"  # meta: the prompt of rows that `try` asked before a cold start
+
+
+def note_plain_try(store: Store, settings: Mapping[str, object]) -> None:
+    """Note that rows are tried with a prompt without examples, before the run searches for some. Does not commit."""
+    set_meta(store, _TRIED_META, str(settings["prompt"]))
+
+
+def was_only_tried(store: Store) -> bool:
+    """Return whether all rows that were asked are those of a try before the cold start of the run."""
+    tried = get_meta(store, _TRIED_META)
+    return tried is not None and tried == (last_settings(store, GENERATE) or {}).get("prompt")
+
+
+def forget_plain_try(store: Store) -> None:
+    """Go on without examples, so that what was tried is the beginning of the run. Does not commit."""
+    if get_meta(store, _TRIED_META) is not None:
+        set_meta(store, _TRIED_META, None)
+
+
+def check_settings(store: Store, now: Mapping[str, object], accept_changes: bool) -> int:
+    """Check that new answers are made under the settings of the run. Return how many rows are to be asked again.
+
+    Those are rows that were tried before the cold start, if `now` has the examples that it found. Raises `RunError` for
+    settings that have changed, unless the user accepts that.
+    """
+    before = last_settings(store, GENERATE)
+    if before is None:
+        return 0
+    prompt = now["prompt_text"]
+    is_tried = isinstance(prompt, Mapping) and bool(prompt["in_context"]) and was_only_tried(store)
+    changes = changed_settings({**before, "prompt": now["prompt"]} if is_tried else before, now)
+    if changes and not accept_changes:
+        raise RunError(
+            f"{store.folder} was made with other settings: {'; '.join(changes)}. Use --dataset_version for a "
+            "new run, or --accept-changes to use the new settings for the remaining rows."
+        )
+    return reopen(store, GENERATE, [state for state in State if state is not State.PENDING]) if is_tried else 0
 
 
 _META = "prices"  # meta: the config's own prices as JSON

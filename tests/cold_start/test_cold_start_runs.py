@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from cold import bare_prompt, options, teachable, texts
 from harness import HERE, Listener, write_rows
 from processes import Watch, command, environment, finish, start, syphus
 
-from syphus.cold_start.command import MIN_QUERIES_UNASKED
+from syphus.cold_start.before_run import MIN_QUERIES_UNASKED
 from syphus.cold_start.review import edit_text
 from syphus.config.options import Options
 from syphus.errors import ConfigError, SyphusError, UnsatisfactoryError
 from syphus.formats.report import RunResult
-from syphus.main_job import run
+from syphus.main_job import run, try_rows
 from syphus.plugins.prompts import read_prompt, to_prompt_template
-from syphus.runs.reader import read_status
+from syphus.runs.reader import RunReader, read_status
+from syphus.types import State
 
 ROWS = MIN_QUERIES_UNASKED + 10
 
@@ -198,3 +200,34 @@ def test_offline_a_new_user_sees_it_work(tmp_path: Path) -> None:
 def test_a_mode_that_there_is_not_is_refused(mode: str) -> None:
     with pytest.raises(SyphusError, match="must be auto, always or never"):
         Options(cold_start=mode)
+
+
+def test_rows_are_tried_before_the_cold_start_and_asked_again_with_its_examples(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        given = options(tmp_path, endpoint, rows=ROWS)
+        listener = Listener()
+        tried = try_rows(given, 3, False, {}, listener)
+        assert (len(tried.rows), tried.stopped_by, endpoint.stats.requests) == (3, None, tried.requests)
+        assert any("These rows are asked without; the run begins with a search" in line for line in listener.lines)
+        assert not any("searching for some first" in line for line in listener.lines)
+        assert "try: starts" in (given.folder / "run.log").read_text()
+        done, lines = generate(given)
+        assert isinstance(done, RunResult)
+        assert any("searching for some first" in line for line in lines)
+        assert "Rows that were tried without examples are asked again: 3." in lines
+        assert done.report.counts.states[State.PENDING] == 0
+        with RunReader(given.folder) as reader:
+            assert all(len(row.messages) == 7 for row in reader.rows())  # the newest prompt has three examples
+        asked = endpoint.stats.requests
+        finished(given)
+        assert endpoint.stats.requests == asked
+
+
+def test_rows_that_were_tried_are_kept_by_a_run_without_examples(tmp_path: Path) -> None:
+    with teachable(obedience="form") as endpoint:
+        given = options(tmp_path, endpoint, rows=ROWS)
+        tried = try_rows(given, 3, False, {}, Listener())
+        plain = replace(given, cold_start="never")
+        assert finished(plain).report.spending.requests == ROWS + tried.requests - 3 == endpoint.stats.requests
+        finished(given)  # it goes on as it began
+        assert endpoint.stats.requests == ROWS + tried.requests - 3
