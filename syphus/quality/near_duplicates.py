@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 VALUES, BANDS = 64, 16
 THRESHOLD = 0.7  #: of the overlap, unless the user says otherwise
 _BLOCK = 2_000  # texts whose signatures are packed at once
+_COMPARED = 10_000  # pairs of texts at once
 _CHANCE = 1 / 2**16  # that two different values have the same 16 bits
 _CONTRACTIONS = (
     (re.compile(r"\bcan['\u2019]t\b"), "can not"),
@@ -97,10 +98,11 @@ class NearDuplicates:
         first = np.arange(self.count, dtype=np.uint32)
         for band in self._bands:
             for older, newer in self._collisions(np.frombuffer(band, dtype=np.uint64)):
-                agreeing = (signatures[older] == signatures[newer]).mean(axis=1)
-                overlap = (agreeing - _CHANCE) / (1 - _CHANCE)
-                alike = overlap >= self._threshold
-                _join(first, older[alike], newer[alike])
+                for start in range(0, len(older), _COMPARED):
+                    some, others = older[start : start + _COMPARED], newer[start : start + _COMPARED]
+                    agreeing = (signatures[some] == signatures[others]).mean(axis=1)
+                    alike = (agreeing - _CHANCE) / (1 - _CHANCE) >= self._threshold
+                    _join(first, some[alike], others[alike])
         roots = _roots(np, first)
         return {int(n): int(roots[n]) for n in np.flatnonzero(roots != np.arange(self.count))}
 
