@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from syphus.quality.balance import Balance
     from syphus.runs.control import ControlState, ControlValues
     from syphus.runs.export_options import ExportArguments
+    from syphus.runs.preview import Preview, PreviewedQuery
     from syphus.runs.quote import Quote
     from syphus.runs.reader import RunReader, RunSummary
     from syphus.runs.rows import TriedRows
@@ -107,6 +108,30 @@ def _quote(dataset: Dataset, values: QuotedOptions, observer: Observer) -> Quote
     own: dict[str, object] = {name: given.pop(name) for name in ("pilot", "models") if name in given}
     options = make_options(Options, {**given, "name": dataset_name(dataset)})
     return quote_main_job(options, make_options(QuoteOptions, own), os.environ, observer)
+
+
+@machine_faults()
+def preview(
+    dataset: Dataset,
+    count: int = 3,
+    *,
+    sample: bool = False,
+    show: Callable[[PreviewedQuery], None] | None = None,
+    **options: Unpack[RunOptions],
+) -> Preview:
+    """Return the exact messages of a few rows, and what all rows take. It sends nothing, and needs no key.
+
+    The rows are the first `count`, or a random `sample` by the seed; each goes to `show`, if given, instead of into the
+    result. Options are those of `run`. Raises `UsageError`, also if two different rows have the same id.
+    """
+    from syphus.plugins.discovery import dataset_name
+    from syphus.runs.preview import Preview
+    from syphus.runs.preview import preview as preview_rows
+
+    queries: list[PreviewedQuery] = []
+    chosen = make_options(Options, {**_without_display(options), "name": dataset_name(dataset)})
+    total = preview_rows(chosen, os.environ, count, show or queries.append, sample)
+    return Preview(tuple(queries), total)
 
 
 @machine_faults()

@@ -266,18 +266,19 @@ def preview(
     ] = False,
 ) -> None:
     """Print the exact messages that a run would send, and what all rows would cost. Sends nothing."""
+    from syphus import api
     from syphus.cli.summary import preview_text, total_lines
-    from syphus.runs.preview import PreviewedQuery
-    from syphus.runs.preview import preview as preview_queries
 
+    given = arguments(options)
     if options.json:
-        previewed: list[PreviewedQuery] = []
-        preview_queries(options, os.environ, count, previewed.append, sample)
-        print_as_json([query._asdict() for query in previewed])
+        shown = api.preview(options.name, count, sample=sample, **given)
+        print_as_json([query._asdict() for query in shown.queries])
         return
     colours = uses_colours(sys.stdout)
-    total = preview_queries(options, os.environ, count, lambda query: print_text(preview_text(query, colours)), sample)
-    print_lines(*total_lines(total, options.offline))
+    shown = api.preview(
+        *(options.name, count), sample=sample, show=lambda query: print_text(preview_text(query, colours)), **given
+    )
+    print_lines(*total_lines(shown.total, options.offline))
 
 
 @app.command(cls=_Command)

@@ -71,6 +71,13 @@ class PreviewTotal(NamedTuple):
     problem: str = ""
 
 
+class Preview(NamedTuple):
+    """A preview: the rows that are shown, and what all rows take."""
+
+    queries: tuple[PreviewedQuery, ...]
+    total: PreviewTotal
+
+
 def preview(
     options: Options,
     environ: Mapping[str, str],

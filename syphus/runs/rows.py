@@ -28,8 +28,7 @@ from syphus.types import BilledUsage, Pair, State, Usage
 _GENERATE, _TRANSLATE = "generate", "translate"
 _NEAREST, _SIMILAR_AMONG = 3, 200_000  # ids that an error names; ids that are compared for it
 _RED, _BOLD, _PLAIN = "\033[1;31m", "\033[1m", "\033[0m"
-_IMAGES_SHOWN = 4
-_SHORTEST_MARK = 3  # characters; shorter texts would be marked everywhere
+_IMAGES_SHOWN, _SHORTEST_MARK = 4, 3  # ids of a row; characters: shorter texts would be marked everywhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +81,7 @@ class RowRecord(NamedTuple):
     pairs: tuple[Pair, ...]
     answers: tuple[RowAnswer, ...]
     messages: tuple[Mapping[str, object], ...]
+    source: Pair | None = None  #: the pair that is translated, of a row of a language
     reviews: Mapping[str, PairReview] = {}  #: what people say about its pairs, by their ids
 
     @property
@@ -98,7 +98,7 @@ class RowRecord(NamedTuple):
         ]
         answers = [each._asdict() for each in self.answers]
         values = {**self._asdict(), "state": self.state.value, "pairs": pairs, "answers": answers}
-        left_out = {"reviews", *(() if messages else ("messages",))}
+        left_out = {"reviews", "source", *(() if messages else ("messages",))}
         return {name: value for name, value in values.items() if name not in left_out}
 
     def _review(self, pair_id: str) -> dict[str, object]:
@@ -238,7 +238,8 @@ def _record(
     made = load_pairs(pairs) if not wanted.language else _translated(name, pairs)
     before = prompts.get(spec, ()) if spec is not None else ()
     ids, about = tuple(orjson.loads(image_ids)), orjson.loads(meta)
-    return RowRecord(position + 1, name, text, ids, about, State(state), reason, detail, made, own, before)
+    source = _translated(name, text)[0] if wanted.language else None
+    return RowRecord(position + 1, name, text, ids, about, State(state), reason, detail, made, own, before, source)
 
 
 def _translated(name: str, text: str) -> tuple[Pair, ...]:
@@ -287,7 +288,8 @@ def row_lines(record: RowRecord, colours: bool, messages: bool = False) -> Itera
     if messages:
         for message in record.messages:
             yield from _block(str(message["role"]), _text_of(message["content"]))
-    yield from _block("annotation", record.annotation)
+    pair = record.source
+    yield from _block("pair", f"{pair.instruction}\n{pair.answer}") if pair else _block("annotation", record.annotation)
     for number, answer in enumerate(record.answers, 1):
         yield from _answer_lines(record, answer, number, colours)
     if not record.answers:

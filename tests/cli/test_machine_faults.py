@@ -48,6 +48,11 @@ COMMANDS: dict[str, list[str]] = {
     "rows": ["rows", "{}"],
     "new": ["new", "Street", "-in", "{}"],
     "runs": ["runs", "{}"],
+    "failures": ["failures", "{}"],
+    "control": ["control", "{}"],
+    "batches": ["batches", "{}"],
+    "view": ["view", "{}"],
+    "balance": ["balance", "{}"],
     "resume": ["resume", "{}"],
     "try": ["try", *ROWS, "-in", "{}"],
     "clean": ["clean", "{}"],
@@ -129,6 +134,9 @@ def too_long(folder: Path) -> dict[str, Callable[[], object]]:
         "open_run": lambda: package.open_run(LONG),
         "list_runs": lambda: package.list_runs(LONG),
         "resume": lambda: package.resume(LONG),
+        "preview": lambda: package.preview("Rows.rows", **{**rows, "query_inputs_path": LONG}),
+        "control": lambda: package.control(LONG),
+        "view": lambda: package.view(LONG),
         "try_rows": lambda: package.try_rows("Rows.rows", **{**rows, "output_dir": LONG}),
     }
 

@@ -19,6 +19,7 @@ import pandas
 import pyarrow.parquet
 import pytest
 from harness import HERE
+from media import write_still
 from PIL import Image
 
 from syphus import api
@@ -519,3 +520,17 @@ def test_languages_that_a_run_lacks_are_named(translated: Path, run: Path, tmp_p
         api.export(translated, "llava", tmp_path, PLUGINS, languages=["ger"])
     api.export(translated, "llava", tmp_path, PLUGINS, languages="en,German")
     assert sorted(path.name for path in (tmp_path / "llava").glob("RW_*")) == ["RW_llava.json", "RW_llava_de.json"]
+
+
+def test_a_folder_of_image_files_is_verified_like_a_store(tmp_path: Path) -> None:
+    entry = {"instruction": "What is it?", "answer": "A kite.", "image_ids": ["K_IMG_1"], "rel_ins_ids": []}
+    pairs = tmp_path / "K_instructions.json"
+    pairs.write_text(json.dumps({"meta": {}, "data": {"K_INS_1": entry}}))
+    write_still(tmp_path / "photos" / "K_IMG_1.jpg")
+    found = api.verify(pairs, tmp_path / "photos")
+    assert (found.ok, found.summary.images) == (True, 1)
+    (tmp_path / "photos" / "K_IMG_2.jpg").write_bytes(b"no image")
+    (tmp_path / "photos" / "K_IMG_1.jpg").rename(tmp_path / "photos" / "K_IMG_3.jpg")
+    problems = api.verify(pairs, tmp_path / "photos").problems
+    assert {"unused images"} < set(problems)
+    assert sum(problems.values()) == 3

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from harness import HERE, Listener, run_rows, server, write_rows
 
+import syphus as package
 from syphus import main_job
 from syphus.config.options import Options, QuoteOptions
 from syphus.errors import ConfigError, InputError
@@ -95,3 +96,15 @@ def test_ids_are_compared_as_a_run_does(tmp_path: Path) -> None:
     rows_with_ids(tmp_path, (unicodedata.normalize("NFC", name), "a"), (unicodedata.normalize("NFD", name), "a"))
     with pytest.raises(InputError, match="Rows 1 and 2 of the input"):
         previewed(tmp_path)
+
+
+def test_a_preview_is_a_function_of_the_api(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", 5)
+    given = options(tmp_path)
+    values: Any = {name: getattr(given, name) for name in ("query_inputs_path", "datasets_dir", "output_dir")}
+    done = package.preview("Rows.rows", 1, offline=True, quiet=True, **values)
+    assert len(done.queries) == 1
+    assert done.queries[0].messages[-1]["role"] == "user"
+    shown: list[str] = []
+    again = package.preview("Rows.rows", 2, show=lambda query: shown.append(query.id), offline=True, **values)
+    assert (again.queries, len(shown), again.total) == ((), 2, done.total)

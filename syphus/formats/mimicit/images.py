@@ -2,6 +2,7 @@
 
 A store is a Parquet file or a folder of them, with the ids in the index that pandas or dask wrote, or in a column as
 `datasets` has them; or one JSON object: {"SD_IMG_00058_1": "<base64>", ...}. An image is base64 text or raw bytes.
+A folder of image files, as `export --images` writes it, is a store, too: each file is called by the id of its image.
 
 The check opens images as Otter's loader does, with Pillow: `Image.open(BytesIO(base64.urlsafe_b64decode(...)))`. That
 skips characters that are not base64, and fails at wrong padding. Source: `pipeline/mimicit_utils/mimicit_dataset.py`.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 from syphus.errors import ConfigError, InputError
 from syphus.images.parquet_store import batch_images, store_columns
 from syphus.images.store import part_paths
+from syphus.io.media import image_files
 from syphus.io.parquet import require_pyarrow
 from syphus.io.records import read_json_items
 from syphus.text import install_hint
@@ -78,7 +80,13 @@ def loader_problem(store: Path) -> str:
 
 
 def _items(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
-    if path.is_dir() or path.suffix == ".parquet":
+    if path.is_dir() and not any(path.glob("*.parquet")):
+        for file in image_files(path):
+            try:
+                yield file.stem, file.read_bytes() if with_images else ""
+            except OSError as error:
+                raise InputError(f"{file}: {error.strerror or error}") from error
+    elif path.is_dir() or path.suffix == ".parquet":
         for part in part_paths(path):
             yield from _parquet(part, with_images)
     else:
