@@ -198,8 +198,7 @@ def status_lines(state: RunStatus, folder: Path) -> list[str]:
         lines += _error_lines(report.of_translation, "requests of the translation")
     lines += [*endpoint_lines(report), *waiting_lines(folder)]
     lines += [change_line(change) for session in report.sessions for change in session.changes]
-    if state.reviews is not None:
-        lines.append(state.reviews.line())
+    lines += [] if state.reviews is None else [state.reviews.line()]
     if working:
         return [*lines, *_working_lines(state)]
     if last is not None and last.stopped:

@@ -81,6 +81,9 @@ def test_failed_translations_can_be_looked_at_and_retried_by_the_commands_of_sta
         (hint,) = [line.partition(": ")[2] for line in lines if line.startswith("Retry the translations with: ")]
         assert hint.startswith(f"syphus translate {ran.folder} ")
         assert hint.endswith("--retry refused")
+        plain = syphus(tmp_path, "rows", str(ran.folder), "--language", "zh", "-n", "1").stdout
+        assert "\npair        " in plain
+        assert "annotation" not in plain
         look = syphus(tmp_path, "rows", str(ran.folder), "--language", "zh", "--state", "refused", "--json")
         assert len(json.loads(look.stdout)) == pairs
         simulated.configure(poison={})
