@@ -48,7 +48,9 @@ def summary(report: Report) -> list[str]:
     """Return the queries by state, the cost, and the reasons of those that are not ok."""
     counts = report.counts
     parts = " + ".join(f"{counts.states[state]:,} {state}" for state in State)
-    paid = f"{cost(report.of_rows)} over {pluralize(len(report.sessions), 'session')}"
+    own, others = len(report.sessions), report.of_rows.sessions - len(report.sessions)
+    more = f" of the main job and {others:,} of other stages" if others else ""
+    paid = f"{cost(report.of_rows)} over {pluralize(own, 'session')}{more}"
     lines = [f"{pluralize(counts.total, 'query', 'queries')} = {parts}    {pluralize(counts.pairs, 'pair')}    {paid}"]
     lines += [_reasons(report, state) for state in State if report.counts.reasons.get(state)]
     lines += [judged_line(report.judged)] if report.judged else []
