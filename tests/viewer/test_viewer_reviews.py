@@ -192,3 +192,42 @@ def test_shares_of_sums_at_their_ends() -> None:
     assert 0.5 < whole.low < whole.value == whole.high == 1
     assert recall([Stratum("rule a", 5, 1, 1)], [Stratum("accepted", 9)]) is None
     assert allocate([Stratum("accepted", 3, 3), Stratum("rule a", 2, 0, 2)], 9) == {}
+
+
+@pytest.fixture
+def judged_run(tmp_path: Path) -> Iterator[Viewing]:
+    """A run of 30 rows whose judge has taken some pairs out, and lets others pass that it should not."""
+    with server(pair_slips=0.3, judge_errors=0.2, seed=3) as running:
+        ran = run_rows(tmp_path, running.url, 30, num_threads=8, judge="all")
+    with viewing(ran.folder, cache=tmp_path / "cache") as running_viewer:
+        yield running_viewer
+
+
+def test_people_say_what_the_judge_is_worth(judged_run: Viewing) -> None:
+    with api.open_run(judged_run.viewer.runs.all()[0].folder) as run:
+        kept = {pair.id for pair in run.pairs()}
+    judge = judged_run.api("worth")["judge"]
+    sizes = [judge[name]["answers"] for name in ("bad", "good")]
+    assert (judge["precision"], judge["recall"]) == (None, None)
+    assert sizes[1] == len(kept)
+    truth: dict[str, list[bool]] = {}
+    for stratum in ("judge bad", "judge good"):
+        shown = queue(judged_run, "rule", rule=stratum)["pairs"]
+        truth[stratum] = ["row" not in pair["answer"] for pair in shown]
+        assert {pair["id"] in kept for pair in shown} == {stratum == "judge good"}
+        assert all(bool(pair["why"]) == (stratum == "judge bad") for pair in shown)
+        for pair, is_bad in zip(shown, truth[stratum], strict=True):
+            decide(judged_run, pair, "reject" if is_bad else "accept")
+        assert queue(judged_run, "rule", rule=stratum)["pairs"] == []
+    assert [len(each) for each in truth.values()] == sizes
+    found, missed = (sum(each) for each in truth.values())
+    assert found
+    assert missed
+    judge = judged_run.api("worth")["judge"]
+    assert [(judge[name]["judged"], judge[name]["bad"]) for name in ("bad", "good")] == [
+        (sizes[0], found),
+        (sizes[1], missed),
+    ]
+    share = {"low": round(found / sizes[0], 4), "share": round(found / sizes[0], 4), "high": round(found / sizes[0], 4)}
+    assert judge["precision"] == share  # everything was judged, so nothing is uncertain
+    assert judge["recall"]["share"] == round(found / (found + missed), 4)
