@@ -1,4 +1,4 @@
-"""Draw the pictures of the README from real runs: `python docs/make_pictures.py [FOLDER]`.
+"""Draw the pictures of the README from real runs: `python docs/make_pictures.py [FOLDER [NAME...]]`.
 
 That of the viewer needs chromium.
 """
@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -39,10 +39,11 @@ ROWS, SHOWN = 24, "lake_005"  #: of the run in the viewer, and the query on the 
 SIZE, COLOURS = (1280, 800), 256  #: of that picture
 
 
-def main(folder: Path) -> None:
-    """Write run.svg and viewer.png into `folder`."""
-    _draw_run(folder)
-    _photograph_viewer(folder)
+def main(folder: Path, names: Sequence[str] = ()) -> None:
+    """Write the pictures with these names, all without any, into `folder`."""
+    for name, draw in {"run.svg": _draw_run, "viewer.png": _photograph_viewer}.items():
+        if not names or name in names:
+            draw(folder)
 
 
 def _draw_run(folder: Path) -> None:
@@ -124,4 +125,4 @@ def _show(terminal: Console, command: str, output: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures", sys.argv[2:])
