@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection, Pipe
@@ -23,7 +23,7 @@ from syphus.ledger.store import Store
 from syphus.runs.generate import GenerateStage
 from syphus.runs.run_settings import run_command
 from syphus.types import PromptImage
-from syphus.viewer.images_of import TYPES, ShownImage, ViewJob, images_of_query
+from syphus.viewer.images_of import IN_STORE, TYPES, ShownImage, ViewJob, images_of_query
 
 _IDLE_SECONDS = 60.0  #: after which the process ends
 _SECONDS = 30.0  #: that an image may take: the first of a store without an index reads all its ids
@@ -62,19 +62,31 @@ class ImageReader:
         images: list[ShownImage] = images_of_query(store, n)
         if k >= len(images):
             return None
-        command = run_command(store)
-        options = command.options if command is not None else {}
-        named = options.get("images")
+        options = _options(store)
         folders = options.get("datasets_dir")
         dataset = store.read_value(_DATASET, GenerateStage.name)
         return ViewJob(
             image=_without_data(images[k].image),
-            images=(*self._images, *([Path(str(named))] if named else [])),
+            images=(*self._images, *_named(options)),
             run=folder.absolute(),
             plugin=str(dataset or ""),
             plugin_folders=tuple(Path(str(each)) for each in folders) if isinstance(folders, list) else (),
             size=min(size, _LARGEST_SIDE),
         )
+
+    def take_out(self, store: Store, holders: Iterable[Mapping[str, object]]) -> None:
+        """Set the address of images to None where no store and folder is there to read them from.
+
+        `holders` are the objects of a reply that have `images`. Images that a run has kept, and files, stay.
+        """
+        if any(path.exists() for path in (*self._images, *_named(_options(store)))):
+            return
+        for holder in holders:
+            images = holder["images"]
+            assert isinstance(images, list)
+            for image in images:
+                if image["kind"] == IN_STORE:
+                    image["url"] = None
 
     def close(self) -> None:
         """End the process, even while it reads."""
@@ -137,6 +149,18 @@ def image_type(data: bytes) -> str:
     """Return the media type of an image by its first bytes, "" if browsers do not show it, or if it is a program."""
     kind = media_kind(data)
     return TYPES.get(kind.name, "") if kind is not None else ""
+
+
+def _options(store: Store) -> Mapping[str, object]:
+    """Return the options of the run's command."""
+    command = run_command(store)
+    return command.options if command is not None else {}
+
+
+def _named(options: Mapping[str, object]) -> list[Path]:
+    """Return the store or folder of images that a command names, if any."""
+    named = options.get("images")
+    return [Path(str(named))] if named else []
 
 
 def _without_data(image: PromptImage) -> PromptImage:

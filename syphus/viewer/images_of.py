@@ -25,6 +25,7 @@ TYPES = {
     "BMP": "image/bmp",
     "AVIF": "image/avif",
 }  #: of the images that browsers show; an SVG is a program
+IN_STORE = "store"  #: the kind of an image that is known by its id alone
 _SHOWN = 12  #: images of a row of a list
 #: The end of an id of `syphus.declarations.Video`: the second, padded with zeros to 4 or 8 digits.
 _SECOND = re.compile(r"(.*\D)(\d{4}|\d{8})", re.DOTALL)
@@ -72,13 +73,13 @@ def images_of(sent: Sequence[PromptImage], image_ids: Sequence[str]) -> list[Sho
     else:
         shown = [ShownImage(image, image.name, _kind(image)) for image in sent]
         others = [name for name in image_ids if name not in known] if known or not sent else []
-        shown += [ShownImage(PromptImage(id=name), name, "store") for name in others]
+        shown += [ShownImage(PromptImage(id=name), name, IN_STORE) for name in others]
     seconds = _seconds([each.name for each in shown])
     return [each._replace(seconds=second) for each, second in zip(shown, seconds, strict=True)]
 
 
 def _kind(image: PromptImage) -> str:
-    return "folder" if image.path else "store" if image.id else "prompt"
+    return "folder" if image.path else IN_STORE if image.id else "prompt"
 
 
 def _seconds(names: Sequence[str]) -> list[float | None]:

@@ -11,6 +11,7 @@ from syphus.text import format_duration
 from syphus.types import State
 
 Json = Mapping[str, Any]  #: an object as the viewer's API sends it
+_HINT = "Pictures are not shown: this run names no image store or folder that is here. Name one with --images PATH."
 
 
 def state_bar(counts: Mapping[str, int]) -> Html:
@@ -125,6 +126,7 @@ def date(seconds: float | None) -> str:
 
 def pictures(images: Sequence[Json], large: bool = False) -> Html | None:
     """Return pictures as the file carries them, frames with their seconds; one that it does not carry is named."""
+    images = [image for image in images if image["url"] is not None]
     if not images:
         return None
     items = []
@@ -139,6 +141,13 @@ def pictures(images: Sequence[Json], large: bool = False) -> Html | None:
         items.append(tag("li", None, tag("span", {"class": "thumb"}, shown), caption))
     frames = all(image.get("seconds") is not None for image in images)
     return tag("ul", {"class": "filmstrip" if frames else "pictures large" if large else "pictures"}, items)
+
+
+def images_hint(holders: Sequence[Json]) -> Html | None:
+    """Return a sentence on images that can't be looked for, None if there are none. `holders` have `images`."""
+    if any(image["url"] is None for holder in holders for image in holder.get("images") or []):
+        return tag("p", {"class": "note"}, _HINT)
+    return None
 
 
 def _why_no(image: Json) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -44,15 +44,21 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
             desk.log.refresh()
             return read_ledger(run.folder, partial(function, desk))
 
+    def with_images(desk: ReviewDesk, store: Store, read: Callable[[ReviewDesk, Store], dict[str, Any]]) -> object:
+        """Read pairs, without the addresses of images that can't be read."""
+        found = read(desk, store)
+        viewer.images.take_out(store, found["pairs"])
+        return found
+
     async def pairs(request: web.Request) -> web.Response:
         run, wanted = viewer.run(request), _pair_request(request.query)
         read = partial(read_pairs, address=_address(run), wanted=wanted)
-        return as_reply(await viewer.call(partial(at_desk, run, read)))
+        return as_reply(await viewer.call(partial(at_desk, run, partial(with_images, read=read))))
 
     async def queue(request: web.Request) -> web.Response:
         run, wanted = viewer.run(request), _queue_request(request.query)
         read = partial(read_queue, address=_address(run), wanted=wanted, now=time.time())
-        return as_reply(await viewer.call(partial(at_desk, run, read)))
+        return as_reply(await viewer.call(partial(at_desk, run, partial(with_images, read=read))))
 
     async def worth(request: web.Request) -> web.Response:
         run, seed = viewer.run(request), _number(request.query, "seed", 0)

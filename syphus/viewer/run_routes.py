@@ -7,6 +7,7 @@ from functools import partial
 from aiohttp import web
 
 from syphus.errors import SyphusError
+from syphus.ledger.store import Store
 from syphus.text import one_line
 from syphus.viewer.image_reader import image_type
 from syphus.viewer.ledger_access import read_ledger
@@ -15,6 +16,7 @@ from syphus.viewer.query_filter import PageRequest, parse_request
 from syphus.viewer.query_list import read_page
 from syphus.viewer.replies import as_reply, refusal
 from syphus.viewer.run_list import ViewedRun
+from syphus.viewer.side_index import SideIndex
 from syphus.viewer.viewer import Viewer
 
 _DIGITS = 19  #: of a number, fewer than this
@@ -40,7 +42,7 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
 
     async def query(request: web.Request) -> web.Response:
         run, n = viewer.run(request), _number(request, "n")
-        found = await viewer.read(run, partial(read_query, n=n, address=f"/api/runs/{run.key}/images/{n}"))
+        found = await viewer.read(run, partial(_query, viewer, n=n, address=f"/api/runs/{run.key}/images/{n}"))
         if found is None:
             raise web.HTTPNotFound(reason="There is no such query.")
         return as_reply(found)
@@ -73,7 +75,19 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
 
 def _page(viewer: Viewer, run: ViewedRun, wanted: PageRequest) -> dict[str, object]:
     with viewer.side_indexes.reader(run.folder) as side:
-        return read_ledger(run.folder, lambda store: read_page(store, wanted, side).as_json())
+        return read_ledger(run.folder, partial(_rows, viewer, wanted=wanted, side=side))
+
+
+def _rows(viewer: Viewer, store: Store, wanted: PageRequest, side: SideIndex) -> dict[str, object]:
+    found = read_page(store, wanted, side)
+    viewer.images.take_out(store, found.rows)
+    return found.as_json()
+
+
+def _query(viewer: Viewer, store: Store, n: int, address: str) -> dict[str, object] | None:
+    found = read_query(store, n, address)
+    viewer.images.take_out(store, [found] if found is not None else [])
+    return found
 
 
 def _number(request: web.Request, name: str) -> int:

@@ -15,6 +15,7 @@ from syphus.viewer.page_parts import (
     chip,
     date,
     facts,
+    images_hint,
     marked,
     money,
     notice,
@@ -141,6 +142,7 @@ def query_page(query: Json) -> WrittenPage:
     pairs = [pair_article(each) for each in query["pairs"]]
     messages = [_turn(each) for each in query["messages"]]
     left = [
+        images_hint([query]),
         pictures(query["images"], large=True),
         card(
             "Annotation",
@@ -221,7 +223,12 @@ def pairs_page(found: Json, filters: str) -> WrittenPage:
     cards = [card("", pictures(each.get("images") or []), pair_article(each)) for each in found["pairs"]]
     shown = pluralize(len(cards), "pair") + (", more follow" if found.get("next") else "")
     note = f"{shown} · {filters}" if filters else shown
-    return WrittenPage("Pairs", note, [tag("div", {"class": "grid"}, cards) if cards else _nothing()], wide=True)
+    return WrittenPage(
+        "Pairs",
+        note,
+        [images_hint(found["pairs"]), tag("div", {"class": "grid"}, cards) if cards else _nothing()],
+        wide=True,
+    )
 
 
 def _nothing() -> Html:

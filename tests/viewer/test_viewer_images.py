@@ -14,6 +14,8 @@ from image_rows import ask, picture, write_picture, write_store
 from PIL import Image
 from viewing import Reply, Viewing, viewing
 
+from syphus.viewer.write_page import write_page
+
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>'
 
 
@@ -136,3 +138,30 @@ def test_frames_of_a_video_have_their_seconds(tmp_path: Path) -> None:
     with viewing(ran.folder, cache=tmp_path / "cache") as seen:
         seconds = {row["id"]: [each["seconds"] for each in query(seen, row["id"])["images"]] for row in rows}
     assert seconds == {"video": [3.0, 7.0, 12.0], "photos": [None, None], "two": [None, None], "one": [None]}
+
+
+def test_no_image_is_asked_for_where_there_is_no_place_to_look(tmp_path: Path) -> None:
+    with server() as running:
+        ran = run_rows(tmp_path, running.url, 2)
+    (tmp_path / "store").mkdir()
+    for images, has_address in (([], False), ([tmp_path / "gone"], False), ([tmp_path / "store"], True)):
+        with viewing(ran.folder, cache=tmp_path / "cache", images=images) as seen:
+            rows = seen.api("queries")["rows"]
+            single = seen.api(f"queries/{rows[0]['n']}")
+            listed = [each for path in ("pairs", "review/queue?reviewer=ann") for each in seen.api(path)["pairs"]]
+            assert len({each["query"] for each in listed}) == 2
+            found = [image for each in (single, *listed) for image in each["images"]]
+            assert found
+            assert {image["url"] is not None for image in found} == {has_address}
+            assert all(("url" in row["images"][0]) != has_address for row in rows)
+
+
+@pytest.mark.parametrize("page", ["queries/1", "pairs"])
+def test_a_written_page_says_once_how_to_name_images(tmp_path: Path, page: str) -> None:
+    with server() as running:
+        ran = run_rows(tmp_path, running.url, 2)
+    written = write_page([ran.folder], tmp_path / "page.html", page)
+    assert (written.pictures, written.left_out) == (0, 0)
+    text = written.path.read_text("utf-8")
+    assert text.count("--images PATH") == 1
+    assert 'class="missing"' not in text

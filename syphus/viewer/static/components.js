@@ -279,6 +279,15 @@ export function more(summary, ...children) {
   return h("details", null, h("summary", null, summary), h("div", { class: "inside" }, children));
 }
 
+/** Whether a picture can be asked for: the address is null if there is no store or folder to find it in. */
+export const canShow = ({ problem, url }) => !problem && url !== null;
+
+/** Says once that pictures of some queries or pairs can't be looked for, and how to name them; null if they can. */
+export function imagesHint(...holders) {
+  return holders.some(({ images }) => images?.some(({ url }) => url === null))
+    ? h("p", { class: "note images-hint" }, "Pictures are not shown: this run names no image store or folder that is here. Start the viewer with ", code("--images PATH"), ".") : null;
+}
+
 /** Pictures in a grid; a click shows one as large as the window allows, and arrow keys show its neighbours. */
 export function pictures(images, { large } = {}) {
   if (!images.length) return null;

@@ -1,6 +1,6 @@
 /** What the pages for reviewers share: who reviews, what is not saved yet, and how a pair looks beside its images. */
 import { ApiError, call } from "./api.js";
-import { card, chip, code, filmstrip, more, pictures, prose, stateChip } from "./components.js";
+import { canShow, card, chip, code, filmstrip, imagesHint, more, pictures, prose, stateChip } from "./components.js";
 import { h } from "./dom.js";
 import { languageName, plural } from "./format.js";
 
@@ -126,10 +126,11 @@ export function verdicts(review) {
 
 /** The images of an item: stills large, frames as a strip with their seconds. */
 export function media(item) {
-  const frames = item.images.filter(({ seconds }) => seconds !== null && seconds !== undefined);
-  const stills = item.images.filter((image) => !frames.includes(image));
+  const images = item.images.filter(canShow);
+  const frames = images.filter(({ seconds }) => seconds !== null && seconds !== undefined);
+  const stills = images.filter((image) => !frames.includes(image));
   if (!item.images.length) return null;
-  return [stills.length > 0 && pictures(stills, { large: stills.length < 3 }), frames.length > 0 && filmstrip(frames)];
+  return [imagesHint(item), item.images.filter(({ problem }) => problem).map(({ name, problem }) => h("p", { class: "note" }, h("b", null, name || "A picture"), ` ${problem}`)), stills.length > 0 && pictures(stills, { large: stills.length < 3 }), frames.length > 0 && filmstrip(frames)];
 }
 
 /** The text of an item, with a translation beside it where one is judged. */

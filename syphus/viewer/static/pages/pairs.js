@@ -1,5 +1,5 @@
 /** The pairs of a run beside their images: in a grid, or one by one. */
-import { button, empty, filters, keyHints, page, prose, search, segments, select, toast } from "../components.js";
+import { button, canShow, empty, filters, imagesHint, keyHints, page, prose, search, segments, select, toast } from "../components.js";
 import { h, replace } from "../dom.js";
 import { languageName } from "../format.js";
 import { judgedText, media, reviewChip, surroundings, texts, verdicts } from "../review_parts.js";
@@ -83,7 +83,7 @@ function draw() {
   if (at >= 0) view.at = at;
   if (!view.pairs.length) replace(view.box, empty("No pairs here", view.next === null ? "No pair fits." : "None of the pairs looked at so far fits.", view.next !== null && moreButton("Look further")));
   else if (at >= 0) replace(view.box, single(view.pairs[at]));
-  else replace(view.box, h("ul", { class: "pair-grid" }, view.pairs.map(tile)), view.next !== null && h("div", { class: "actions" }, moreButton("More")));
+  else replace(view.box, imagesHint(...view.pairs), h("ul", { class: "pair-grid" }, view.pairs.map(tile)), view.next !== null && h("div", { class: "actions" }, moreButton("More")));
 }
 
 function moreButton(label) {
@@ -101,11 +101,11 @@ function moreButton(label) {
 
 function tile(pair, at) {
   const text = judgedText(pair, language()) || pair;
-  const [image] = pair.images.filter(({ problem }) => !problem);
+  const [image] = pair.images.filter(canShow);
   const shown = image && `${image.url}${image.url.includes("?") ? "&" : "?"}size=480`;
   return h("li", { class: at === view.at ? "pair-tile current" : "pair-tile" },
     h("a", { href: view.context.href("/pairs", withPair(pair.id)), "aria-current": at === view.at ? "true" : null, onclick: () => { view.at = at; } },
-      shown ? h("span", { class: "tile-image" }, h("img", { src: shown, alt: "", loading: "lazy", decoding: "async" }), pair.images.length > 1 && h("span", { class: "count" }, `${pair.images.length}`)) : null,
+      shown ? h("span", { class: "tile-image" }, h("img", { src: shown, alt: "", loading: "lazy", decoding: "async", onerror: (event) => event.target.closest(".tile-image").remove() }), pair.images.length > 1 && h("span", { class: "count" }, `${pair.images.length}`)) : null,
       prose(text.instruction, { tag: "span", lang: language() || null }), prose(text.answer, { tag: "span", lang: language() || null })),
     h("p", { class: "about" }, text.review.state !== "unseen" || text.review.outdated ? reviewChip(text.review) : null));
 }

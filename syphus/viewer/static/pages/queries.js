@@ -1,5 +1,5 @@
 /** The queries of a run, with filters that are part of the address, in pages of fifty. */
-import { button, chip, empty, errorState, filters, icon, keyHints, page, pager, search, segments, select, stateChip, why } from "../components.js";
+import { button, canShow, chip, empty, errorState, filters, icon, imagesHint, keyHints, page, pager, search, segments, select, stateChip, why } from "../components.js";
 import { h, replace } from "../dom.js";
 import { languageName, number, plural, share } from "../format.js";
 import { remember } from "../query_list.js";
@@ -118,6 +118,7 @@ function draw(found) {
   } else {
     const turned = (edge, cursor) => cursor && context.href("/queries", { ...carried, [edge]: cursor });
     replace(view.list,
+      imagesHint(...found.rows),
       h("ol", { class: "rows" }, found.rows.map((row, at) => line(row, at, carried))),
       (found.previous || found.next) && pager({ previous: turned("before", found.previous), next: turned("after", found.next) }));
   }
@@ -127,7 +128,7 @@ function draw(found) {
 
 function line(row, at, carried) {
   const { context } = view;
-  const frame = row.images?.[0];
+  const frame = row.images?.find(canShow);
   return h("li", { class: "line", dataset: { at }, onclick: (event) => event.target.closest("a") || open(at) },
     h("a", { class: "cover", href: context.href(`/queries/${row.n}`, carried), onclick: () => keep(row) }, row.id),
     stateChip(row.state),

@@ -1,5 +1,5 @@
 /** One query: its pictures and annotation, the pairs, every answer, why each fell, and the exact messages. */
-import { card, chip, facts, filmstrip, icon, more, page, pictures, plain, prose, stateChip, why, words } from "../components.js";
+import { canShow, card, chip, facts, filmstrip, icon, imagesHint, more, page, pictures, plain, prose, stateChip, why, words } from "../components.js";
 import { h } from "../dom.js";
 import { duration, languageName, money, number, plural, short } from "../format.js";
 import { address } from "../router.js";
@@ -46,10 +46,11 @@ function verdict({ state, reason, detail }) {
 
 function media(images) {
   const bad = images.filter(({ problem }) => problem);
-  images = images.filter(({ problem }) => !problem);
+  const hint = imagesHint({ images });
+  images = images.filter(canShow);
   const frames = images.filter(({ seconds }) => seconds !== null && seconds !== undefined);
   const stills = images.filter((image) => !frames.includes(image));
-  return [stills.length > 0 && pictures(stills, { large: stills.length < 3 }), frames.length > 0 && filmstrip(frames),
+  return [stills.length > 0 && pictures(stills, { large: stills.length < 3 }), frames.length > 0 && filmstrip(frames), hint,
     bad.map(({ name, problem }) => h("p", { class: "notice", dataset: { kind: "bad" } }, h("b", null, name || "A picture"), ` ${problem}`))];
 }
 
@@ -134,6 +135,6 @@ function body(content, images) {
   return content.map((part) => {
     if (part.image === undefined || part.image === null) return prose(part.text ?? "", { mono: true });
     const image = images.find(({ k }) => k === part.image);
-    return image && !image.problem ? pictures([image]) : h("p", { class: "note" }, `picture ${part.image + 1}`);
+    return image && canShow(image) ? pictures([image]) : h("p", { class: "note" }, `picture ${part.image + 1}`);
   });
 }

@@ -1,5 +1,5 @@
 /** One pair after another, beside its images, for people who decide. Every action is one key, and a button, too. */
-import { button, card, chip, empty, field, filters, keyHints, kbd, meter, page, select, toast } from "../components.js";
+import { button, canShow, card, chip, empty, field, filters, keyHints, kbd, meter, page, select, toast } from "../components.js";
 import { h, replace } from "../dom.js";
 import { languageName, number, plural } from "../format.js";
 import { judgedText, media, Outbox, reviewer, setReviewer, surroundings, texts, verdicts } from "../review_parts.js";
@@ -86,7 +86,7 @@ const current = () => view.items[view.at];
 
 function preload() {
   for (const item of view.items.slice(view.at + 1, view.at + 3)) {
-    for (const { url } of item.images.slice(0, 4)) new Image().src = url;
+    for (const { url } of item.images.filter(canShow).slice(0, 4)) new Image().src = url;
   }
 }
 
