@@ -30,6 +30,7 @@ STOP = "stop"  #: a change that is no setting
 _SUFFIX = ".json"
 _MAX_BYTES = 64_000  # of a file
 _MAX_WHO = 100  # characters
+_MOST = 10**15  #: of any limit: more fits neither JSON nor the ledger exactly
 _MOST_AT_ONCE = 100  # files that are read in one look
 
 ControlValue = int | float | bool | None  #: of a setting; None lifts a limit
@@ -118,6 +119,8 @@ def _checked(name: str, value: object) -> ControlValue:
         if not isinstance(value, bool):
             raise ConfigError("paused: must be true or false.")
         return value
+    if isinstance(value, int | float) and math.inf > abs(value) > _MOST:
+        raise ConfigError(f"{flag}: must be at most {_MOST:,}.")
     is_whole = name in (ControlName.THREADS, ControlName.MAX_REQUESTS)
     if value is None:
         if name == ControlName.THREADS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -15,6 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from syphus.errors import ConfigError
 from syphus.viewer import control_routes, report_routes, reviews_api, run_routes
@@ -87,6 +89,7 @@ async def serve(viewer: Viewer, ports: Iterable[int]) -> AsyncIterator[str]:
     runner = web.AppRunner(
         make_app(viewer),
         access_log=None,
+        logger=_logger(),
         handler_cancellation=True,
         shutdown_timeout=_SHUTDOWN_SECONDS,
         keepalive_timeout=_IDLE_SECONDS,
@@ -103,6 +106,17 @@ async def serve(viewer: Viewer, ports: Iterable[int]) -> AsyncIterator[str]:
             server.close()
         await runner.cleanup()
         viewer.close()
+
+
+def _logger() -> logging.Logger:
+    """Return the log of the server, without what is no HTTP: anybody who reaches the port could fill the terminal."""
+    logger = logging.getLogger(__name__)
+    logger.addFilter(_is_fault)
+    return logger
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    return not (isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 class _Refusal(asyncio.Protocol):

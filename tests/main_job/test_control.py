@@ -181,6 +181,8 @@ def test_a_run_that_does_not_work_can_not_be_changed(tmp_path: Path) -> None:
         (("--rpm", "many"), "--rpm many: must be a number, or none."),
         (("--max-cost", "nan"), "--max-cost nan: must be a number or none."),
         (("--max-requests", "1.5"), "--max-requests 1.5: must be a whole number."),
+        (("--threads", f"1{'0' * 400}"), "--threads: must be at most 1,000,000,000,000,000."),
+        (("--rpm", "1e300"), "--rpm: must be at most 1,000,000,000,000,000."),
         (("--pause", "--resume"), "--pause and --resume: use one of them."),
     ],
 )

@@ -143,6 +143,16 @@ def test_a_body_that_is_too_large_or_no_object_is_refused(seen: Viewing) -> None
 # Runs
 
 
+@pytest.mark.parametrize("request_line", [b"GET /" + b"a" * 20_000, b"\x16\x03\x01 x", b"GET / HTTP/9.9.9"])
+def test_what_is_no_request_leaves_nothing_on_the_terminal(
+    seen: Viewing, request_line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_connection(("127.0.0.1", seen.port), timeout=20) as connection:
+        connection.sendall(request_line + b"\r\n\r\n")
+        assert b" 400 " in connection.recv(4096)
+    assert not caplog.records
+
+
 def test_runs_are_listed_with_their_numbers(seen: Viewing) -> None:
     (run,) = seen.get("/api/runs").json["runs"]
     assert (run["name"], run["state"], run["total"]) == ("Rows.rows/v1", "complete", 4)
