@@ -154,13 +154,12 @@ class Courier:
         shard, batch, missing = await self._with_files(shard, once=once)
         if missing:
             return False
-        folder, files = self._desk.folder, list[Path]()
-        for kind, file_id in (("output", shard.output_file), ("errors", shard.error_file)):
-            if file_id:
-                files.append(folder / f"{shard.fingerprint[:16]}.{kind}.jsonl")
-                await self._download(shard, file_id, files[-1])
+        files, unread = await self._download_all(shard)
         found = await self._take_in.read([shard.id], files, self._desk.state, shard.bytes // max(1, shard.lines))
         tally, strange = found[shard.id], found[0]
+        if unread and line_counts(self._desk.store, shard.id).get(LineState.OPEN):
+            await self._lose(shard, f"{shard.status}, but its results can't be read: {unread}")
+            return False
         is_failure = (
             shard.status == "failed"
             and not tally.known
@@ -199,43 +198,60 @@ class Courier:
             await self._desk.pause(wait)
             wait = min(self._desk.config.poll, 2 * wait)
         if not once:
-            self.gone.add(shard.id)
-            await self._desk.change(shard, problem=f"{shard.status} without a file of results")
-            self._desk.say(
-                f"Batch {shard.batch_id} is {shard.status}, but has no file of results. Its "
-                f"{pluralize(shard.lines, 'request')} may be billed, so they are not sent again. If they are lost, "
-                "`syphus batches FOLDER --give-up` frees its rows."
-            )
+            await self._lose(shard, f"{shard.status}, but has no file of results")
         return shard, batch, True
 
-    async def _download(self, shard: Shard, file_id: str, target: Path) -> None:
+    async def _lose(self, shard: Shard, problem: str) -> None:
+        """Give up on a batch for this session: what may be billed is not sent again on its own."""
+        self.gone.add(shard.id)
+        await self._desk.change(shard, problem=problem, output_file=shard.output_file, error_file=shard.error_file)
+        self._desk.say(
+            f"Batch {shard.batch_id} is {problem.rstrip('.')}. Its open requests may be billed, so they are not sent "
+            "again. If they are lost, `syphus batches FOLDER --give-up` frees their rows."
+        )
+
+    async def _download_all(self, shard: Shard) -> tuple[list[Path], str]:
+        """Return the files of results that could be read, and why another one could not."""
+        files, unread = list[Path](), ""
+        for kind, file_id in (("output", shard.output_file), ("errors", shard.error_file)):
+            if file_id:
+                path = self._desk.folder / f"{shard.fingerprint[:16]}.{kind}.jsonl"
+                problem = await self._download(shard, file_id, path)
+                unread = unread or problem
+                files += [] if problem else [path]
+        return files, unread
+
+    async def _download(self, shard: Shard, file_id: str, target: Path) -> str:
+        """Write a file of results to `target`; return why the server does not give it, "" if it does."""
         target.parent.mkdir(exist_ok=True)
-        wait, missing = 0.5, 0
+        wait, missing = min(0.5, self._desk.config.poll), 0
         while True:
             try:
                 await self._desk.routes.download(file_id, target, 4 * shard.bytes)
             except RouteError as error:
                 missing += error.problem in (Problem.MISSING, Problem.REFUSED)
                 if missing >= MOST_TRIES:
-                    raise ProviderError(
-                        f"{sentence('The results of a batch can not be read', str(error))} They are paid for: run the "
-                        "same command again, or if they are lost, see `syphus batches FOLDER --give-up`."
-                    ) from error
+                    return str(error)
                 await self._desk.pause(error.wait if error.wait is not None else wait)
-                wait = min(60.0, 2 * wait)
+                wait = min(self._desk.config.poll, 60.0, 2 * wait)
             else:
-                return
+                return ""
 
     # What ends a shard.
 
     async def _settle(self, shard: Shard, tally: Tally, strange: Tally) -> None:
-        """Free the lines without a result, and settle the shard."""
-        bounds = self._desk.store.read_value(
-            "SELECT total(bound) FROM shard_line WHERE shard = ? AND state = 0", shard.id
+        """Free the lines without a result, and settle the shard.
+
+        Lines that a completed batch lacks, and those that may be among unreadable ones, are perhaps billed.
+        """
+        row = self._desk.store.read_one(
+            "SELECT count(*), total(bound) FROM shard_line WHERE shard = ? AND state = 0", shard.id
         )
+        missing, bounds = (int(row[0]), float(row[1])) if row is not None else (0, 0.0)
+        billed = missing if shard.status == "completed" else min(missing, strange.unreadable)
 
         def write() -> None:
-            missing = release_lines(self._desk.store, shard.id)
+            release_lines(self._desk.store, shard.id)
             states = line_counts(self._desk.store, shard.id)
             change_shard(
                 self._desk.store, shard.id,
@@ -246,14 +262,17 @@ class Courier:
                 missing=states.get(LineState.MISSING, 0), doubled=tally.doubled,
                 unknown=strange.unknown + strange.unreadable,
             )  # fmt: skip
-            if missing and shard.status != "failed":
+            if missing and (billed or shard.status != "failed"):
                 counts = RequestCounts()
-                for _ in range(missing):
-                    counts.add(MISSING_CAUSE, False, 0.0, self._desk.host, RequestKind.FAILED)
+                for number in range(missing):
+                    counts.add(MISSING_CAUSE, number < billed, 0.0, self._desk.host, RequestKind.FAILED)
+                counts.unknown_cost[MISSING_CAUSE] += unknown
                 self._desk.session.records.write_request_counts(counts)
 
+        share = bounds * billed / missing if missing else 0.0
+        unknown = self._desk.budget.settle(share, None, True)
+        self._desk.budget.reserved = max(0.0, self._desk.budget.reserved - (bounds - share))
         await self._desk.commit(write)
-        self._desk.budget.reserved = max(0.0, self._desk.budget.reserved - float(bounds or 0.0))
         if shard.status == "failed":
             self._desk.budget.requests -= shard.lines
         if shard.status == "completed" and shard.ended_at is not None and shard.created_at is not None:

@@ -30,7 +30,7 @@ from syphus.config.settings import Config
 from syphus.config.values import BatchConfig
 from syphus.errors import ConfigError, InterruptError, ProviderError, SyphusError
 from syphus.ledger.sessions import get_meta, set_meta
-from syphus.ledger.shards import Shard, ShardState, read_shards
+from syphus.ledger.shards import Shard, ShardState, get_shard, read_shards
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import TokenEstimate
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
@@ -56,6 +56,7 @@ from syphus.pipeline.writer import Writer
 from syphus.text import format_duration, pluralize
 from syphus.types import State
 
+_FIRST_SENT = 20.0  # seconds that the upload of the first shard gets before more is put aside
 RUN_ID = "run id"  #: meta: what tells the shards of runs apart
 
 
@@ -116,6 +117,7 @@ class BatchRun:
         self._threads = work.threads
         self._following: dict[int, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+        self._is_first = True
         self.stopped_by: Exception | None = None
         from syphus.endpoints.remote_endpoint import RemoteEndpoint  # loads the SDK, which takes a while
 
@@ -130,7 +132,7 @@ class BatchRun:
         target = ShardTarget(*(self._stage, config.model, endpoint.host, url, self._run_id(), plan.file is not None))
         batch = self._batch
         self._most = Size(batch.most_requests(azure=is_azure), int(batch.megabytes * 1e6), float("inf"))
-        self._maker = ShardMaker(target, self._store, self._session, admission, self._most, self._take_up)
+        self._maker = ShardMaker(target, self._store, self._session, admission, self._most, self._send_off)
         self._gatherer = GatheringSender(self._session, admission, self._store, self._maker, config.max_attempts)
         self._silent = SilentSender()
         self._gathers = plan.gathers
@@ -264,6 +266,16 @@ class BatchRun:
         if shard.state is ShardState.BY_HAND:
             return
         self._following[shard.id] = asyncio.create_task(self._follow(shard))
+
+    async def _send_off(self, shard: Shard) -> None:
+        """Follow a new shard. The first of a session is sent before more is put aside, which would slow it down."""
+        await self._take_up(shard)
+        waits_until = time.monotonic() + (_FIRST_SENT if self._is_first else 0.0)
+        self._is_first = False
+        while time.monotonic() < waits_until and shard.id in self._following:
+            if get_shard(self._store, shard.id).state not in (ShardState.RESERVED, ShardState.UPLOADED):
+                return
+            await asyncio.sleep(0.02)
 
     async def _follow(self, shard: Shard) -> None:
         try:

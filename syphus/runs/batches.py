@@ -15,7 +15,7 @@ from syphus.batch.routes import BatchApi, RouteError
 from syphus.errors import ConfigError, ProviderError, machine_faults
 from syphus.ledger.records import Records
 from syphus.ledger.sessions import RequestCounts, RequestKind
-from syphus.ledger.shards import LineState, Shard, ShardState, change_shard, read_shards, release_lines
+from syphus.ledger.shards import LineState, Shard, ShardState, change_shard, line_counts, read_shards, release_lines
 from syphus.ledger.store import Store, open_for_reading
 from syphus.pipeline.observer import Observer
 from syphus.runs.prepare import RunContext, prepare_endpoint
@@ -79,7 +79,9 @@ def cancel_batches(folder: Path, environ: Mapping[str, str], observer: Observer,
             _, options = resumed_options(folder, {} if config is None else {"config": config})
             context = prepare_endpoint(options, environ)
             if options.offline:
-                raise ConfigError("The simulated endpoint has ended, and its batches with it.")
+                raise ConfigError(
+                    f"{folder}: its batches are simulated and end within seconds. The run's command collects them."
+                )
             asyncio.run(_cancel(store, created, context))
         store.commit()
         return read_shards(store)
@@ -118,9 +120,12 @@ def give_up_batches(folder: Path) -> list[Shard]:
         if not lost:
             raise ConfigError(f"{folder}: no batch is lost. --cancel cancels those that are open.")
         for shard in lost:
+            bounds = store.read_value(
+                "SELECT total(bound) FROM shard_line WHERE shard = ? AND state = 0", shard.id
+            )  # what was answered has its cost
             counts = RequestCounts()
             counts.add(GIVEN_UP_CAUSE, True, 0.0, shard.endpoint, RequestKind.FAILED)
-            counts.unknown_cost[GIVEN_UP_CAUSE] = shard.reserved
+            counts.unknown_cost[GIVEN_UP_CAUSE] = float(bounds or 0.0)
             session = int(store.read_value("SELECT session FROM shard WHERE id = ?", shard.id))
             Records(store, shard.stage, session).write_request_counts(counts)
             _free(store, shard, shard.problem or "given up", ShardState.GIVEN_UP)
@@ -130,7 +135,9 @@ def give_up_batches(folder: Path) -> list[Shard]:
 
 def _free(store: Store, shard: Shard, problem: str, state: ShardState) -> None:
     missing = release_lines(store, shard.id, LineState.MISSING)
-    change_shard(store, shard.id, state=state, settled_at=time.time(), problem=problem, missing=missing)
+    answered = line_counts(store, shard.id).get(LineState.ANSWERED, 0)
+    values = {"settled_at": time.time(), "problem": problem, "missing": missing, "answered": answered}
+    change_shard(store, shard.id, state=state, **values)
     shard_path(store.folder / FOLDER, shard.fingerprint).unlink(missing_ok=True)
 
 

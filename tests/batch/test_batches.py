@@ -115,7 +115,7 @@ def test_files_that_a_server_shows_late_are_waited_for(tmp_path: Path) -> None:
         assert at.stats.billed == sum(shard.answered for shard in shards(ran)) == 5
 
 
-@pytest.mark.parametrize("fault", ["null_output", "fails_late_no_files"])
+@pytest.mark.parametrize("fault", ["null_output", "fails_late_no_files", "output_gone"])
 def test_a_batch_without_files_is_not_sent_again_before_it_is_given_up(tmp_path: Path, fault: str) -> None:
     with server(**QUICK, batch_script=[fault]) as at:
         ran = by_batch(tmp_path, at, 5, {"listing_delay": 0.01})
@@ -319,3 +319,13 @@ def test_rows_that_a_person_waits_for_are_asked_online(tmp_path: Path) -> None:
         submitted = by_batch(tmp_path, at, 6, wait=False)
         assert sum(shard.lines for shard in shards(submitted)) == 4
         assert any("4 requests" in line for line in status_lines(submitted.status, submitted.folder))
+
+
+@pytest.mark.parametrize("fault", ["line_lost", "line_torn"])
+def test_lines_that_are_lost_in_the_results_are_perhaps_billed_and_the_limit_holds(tmp_path: Path, fault: str) -> None:
+    settings = {"prices": {"chat": {"input": 10.0, "output": 40.0, "batch": 0.5}}, "max_tokens": 200}
+    with server(**QUICK, tariffs={"chat": {"input": 10.0, "output": 40.0}}, batch_faults={fault: 0.4}, seed=5) as at:
+        ran = by_batch(tmp_path, at, 12, {"requests": 12}, settings=settings, max_cost=0.05)
+        lost = sum(shard.missing for shard in shards(ran))
+        assert 0 < lost <= ran.report.spending.maybe_billed
+        assert (ran.report.cost or 0) <= float(at.stats.dollars) <= 0.05
