@@ -175,8 +175,9 @@ class Options:
         self._check_judge()
 
     def _check_judge(self) -> None:
-        if self.min_quality is not None and not self.judge:
-            raise ConfigError("--min-quality needs --judge SHARE, all or auto.")
+        for name in ("min_quality", "judge_model", "judge_config"):
+            if getattr(self, name) is not None and not self.judge:
+                raise ConfigError(f"--{name.replace('_', '-')} needs --judge SHARE, all or auto.")
         if self.judge in ("", JUDGE_ALL, JUDGE_AUTO):
             return
         try:

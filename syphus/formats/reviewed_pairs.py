@@ -45,7 +45,7 @@ class ReviewedPairs:
 
     def __init__(self, results: Iterable[QueryResult], log: ReviewLog, choice: Reviewed, language: str = "") -> None:
         self._log = log
-        self._choice = choice
+        self.choice = choice
         self._language = language
         self._takes_unseen = ReviewState.UNSEEN in choice.states
         self._exceptions: set[str] = set()  # the pairs in if unseen ones are out, and otherwise the pairs out
@@ -99,7 +99,7 @@ class ReviewedPairs:
         kept: list[bool] = []
         for number, (pair, review) in enumerate(zip(result.pairs, reviews, strict=True), 1):
             self.disputed += review.state is ReviewState.DISPUTED
-            is_kept = review.state in self._choice.states
+            is_kept = review.state in self.choice.states
             if is_kept and result.nearest is None and not all(kept[each - 1] for each in _earlier(result, number)):
                 is_kept = False
                 self.rounds += 1
@@ -186,6 +186,8 @@ class ReviewedExport:
             yield f"{pairs} in English only: the translations are of the text before"
         for code, pairs_of in self._translated.items():
             yield from (f"{code}: {note}" for note in pairs_of.notes())
+            if not pairs_of.kept and self._english.kept:
+                yield f"{code}: its files are empty, because no translation of these pairs is {pairs_of.choice}"
 
     def _text(self, code: str, result: QueryResult) -> QueryResult | None:
         assert self._translations is not None

@@ -12,6 +12,7 @@ from syphus.ledger.serialization import StoredPair, load_stored_pairs
 from syphus.ledger.store import Store
 from syphus.text import one_line, printable
 
+ANSWER, JUDGED = "answer", "judged"  #: kinds of ids besides those of pairs: `answer:17`, `judged:9:2`
 _MOST_IDS = 500  # in one statement
 _SAID = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected", Verdict.EDIT: "edited"}
 _BY_QUERY = (
@@ -31,6 +32,7 @@ class ReviewCounts(NamedTuple):
     reviewers: int
     outdated: int = 0  #: pairs that have another text by now, or are gone
     translations: int = 0  #: translated pairs that people have judged
+    taken_out: int = 0  #: answers and pairs that people have judged, and that a rule or the judge took out
 
     @property
     def reviewed(self) -> int:
@@ -41,6 +43,7 @@ class ReviewCounts(NamedTuple):
         """Return it as JSON values."""
         states = {state.value: self.states.get(state, 0) for state in ReviewState if state is not ReviewState.UNSEEN}
         more = {"outdated": self.outdated, "translations": self.translations}
+        more |= {"taken_out": self.taken_out} if self.taken_out else {}
         return {"reviewed": self.reviewed, **states, "reviewers": self.reviewers, **more}
 
     def line(self) -> str:
@@ -48,8 +51,9 @@ class ReviewCounts(NamedTuple):
         named = [f"{self.states[state]:,} {state}" for state in ReviewState if self.states.get(state)]
         people = f"{self.reviewers} {'person' if self.reviewers == 1 else 'people'}"
         more = [f"{self.outdated:,} have changed since"] if self.outdated else []
-        translated = [f"{self.translations:,} translations"] if self.translations else []
-        return f"{self.reviewed:,} pairs reviewed by {people}: {', '.join([*named, *more, *translated]) or 'comments'}"
+        more += [f"{self.translations:,} translations"] if self.translations else []
+        more += [f"{self.taken_out:,} that a rule or the judge took out"] if self.taken_out else []
+        return f"{self.reviewed:,} pairs reviewed by {people}: {', '.join([*named, *more]) or 'comments'}"
 
 
 class ReviewRecord(NamedTuple):
@@ -61,6 +65,12 @@ class ReviewRecord(NamedTuple):
 
     decision: Mapping[str, object]
     state: str
+
+
+def is_taken_out(name: str) -> bool:
+    """Return whether an id is that of an answer that a rule rejected, or of a pair that a judge took out."""
+    kind, *numbers = name.split(":")
+    return kind in (ANSWER, JUDGED) and bool(numbers) and all(map(str.isdecimal, numbers))
 
 
 def read_reviews(store: Store, stage: str) -> Iterator[ReviewRecord]:
@@ -86,11 +96,12 @@ def reviews_now(store: Store, stage: str, log: ReviewLog) -> dict[str, PairRevie
 def count_reviews(reviews: Mapping[str, PairReview], log: ReviewLog) -> ReviewCounts:
     """Count what `reviews_now` returned."""
     states = Counter(each.state for each in reviews.values() if each.verdicts)
-    english = {pair for pair, language in log.pairs() if not language}
+    english = {pair for pair, language in log.pairs() if not language and not is_taken_out(pair)}
+    taken_out = sum(1 for pair, language in log.pairs() if not language and is_taken_out(pair))
     changed = sum(1 for each in reviews.values() if each.outdated and not each.verdicts)
     translations = sum(1 for _, language in log.pairs() if language)
     people = {each.of.reviewer for each in log.all_decisions()}
-    return ReviewCounts(states, len(people), changed + len(english - reviews.keys()), translations)
+    return ReviewCounts(states, len(people), changed + len(english - reviews.keys()), translations, taken_out)
 
 
 def review_lines(review: PairReview) -> Iterator[str]:

@@ -164,7 +164,7 @@ def described_pairs(store: Store, n: int, pairs: Sequence[StoredPair]) -> list[d
     nearest = store.read_value("SELECT related FROM nearest WHERE n = ?", n) if _has_nearest(store) else None
     ids = ["", *(pair.id for pair in pairs)]  # by number, from 1
     contexts = orjson.loads(nearest) if nearest else [[ids[number] for number in pair.related] for pair in pairs]
-    translations = _translations(store, [pair.id for pair in pairs])
+    translations = read_translations(store, [pair.id for pair in pairs])
     return [
         {
             "id": pair.id,
@@ -181,7 +181,7 @@ def _has_nearest(store: Store) -> bool:
     return bool(store.read("SELECT 1 FROM sqlite_schema WHERE name = 'nearest'"))
 
 
-def _translations(store: Store, pairs: Sequence[str]) -> dict[str, dict[str, dict[str, object]]]:
+def read_translations(store: Store, pairs: Sequence[str]) -> dict[str, dict[str, dict[str, object]]]:
     """Return the translations of pairs by pair and language. Of a pair that is translated in pieces, the first one."""
     if not pairs or not has_parts(store, TRANSLATE_STAGE):
         return {}

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.ledger.reviewed import ANSWER, JUDGED
 from syphus.ledger.reviews import PairReview, ReviewLog, text_hash
 from syphus.ledger.serialization import load_stored_pairs
 from syphus.ledger.store import Store
 from syphus.quality.pair_verdicts import judged_number, judged_pairs
 from syphus.types import Query, State
 from syphus.viewer.images_of import images_of_query
-from syphus.viewer.query_detail import described_pairs
+from syphus.viewer.query_detail import described_pairs, read_translations
 
-ANSWER, JUDGED = "answer", "judged"  #: kinds of ids besides those of pairs
 _LONGEST = 20_000  # characters of an annotation or an answer that are shown
 _QUERY = (
     "SELECT id, position, state, reason, coalesce(detail, ''), annotation.text, coalesce(result.pairs, '[]'), "
@@ -70,11 +70,10 @@ def text_of(store: Store, item: Item, language: str = "") -> ItemText | None:
     pairs = [pair for pair in load_stored_pairs(row[6]) if pair.id == item.name and row[2] == State.OK]
     if not pairs or not language:
         return next((ItemText(row[0], pair.instruction, pair.answer) for pair in pairs), None)
-    (described,) = described_pairs(store, item.n, pairs)
-    translations = described["translations"]
-    assert isinstance(translations, dict)
-    text = translations.get(language)
-    return ItemText(row[0], text["instruction"], text["answer"]) if text and not text["in_pieces"] else None
+    translated = read_translations(store, [item.name]).get(item.name, {}).get(language)
+    if translated is None or translated["in_pieces"]:
+        return None
+    return ItemText(row[0], str(translated["instruction"]), str(translated["answer"]))
 
 
 def _answer_text(store: Store, n: int, answer: int, newest: int | None) -> str | None:

@@ -21,6 +21,7 @@ from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.heuristics import HEURISTICS, score_all
 from syphus.ledger.parts import marks
 from syphus.ledger.results import answered_queries
+from syphus.ledger.reviewed import JUDGED
 from syphus.ledger.reviews import JUDGEMENTS, ReviewLog, ReviewState, Verdict, review_of, text_hash
 from syphus.ledger.serialization import StoredPair, load_stored_pairs
 from syphus.ledger.store import Store
@@ -30,7 +31,7 @@ from syphus.runs.run_settings import JUDGE_PAIRS
 from syphus.types import Query, State
 from syphus.viewer.events import signature
 from syphus.viewer.random_order import bits_for, mix, number_at, place_of
-from syphus.viewer.review_items import JUDGED, Item, answer_item, text_of
+from syphus.viewer.review_items import Item, answer_item, text_of
 from syphus.viewer.worth import Stratum, allocate
 
 ACCEPTED, JUDGE_BAD, JUDGE_GOOD, RULE = "accepted", "judge bad", "judge good", "rule "

@@ -196,6 +196,11 @@ def test_splits_are_the_same_whatever_is_rejected(tmp_path: Path) -> None:
 def test_translations_count_by_their_own_reviews_and_need_their_english_pair(tmp_path: Path) -> None:
     run = made(tmp_path, "LastRounds.talks")
     api.translate(run, languages="de", offline=True, quiet=True)
+    decide(run, "bob", {("three", 1): "accept"})
+    warnings: list[str] = []
+    folder = exported(run, "mimicit", reviewed="accepted", languages="de", on_note=warnings.append)
+    assert not json.loads((folder / "RW_instructions_de.json").read_text("utf-8"))["data"]
+    assert warnings == ["de: its files are empty, because no translation of these pairs is accepted"]
     decide(run, "ann", {("one", 1): "edit", ("two", 2): "reject"})
     decide(run, "ann", {("three", 3): "reject"}, language="de")
     decide(run, "ann", {("three", 1): "edit"}, language="de", instruction="Was?", answer="Das.")

@@ -153,6 +153,8 @@ def test_a_share_that_is_none_gets_one_line(share: str) -> None:
         Options(name="Rows.rows", judge=share)
 
 
-def test_a_bound_on_quality_needs_a_judge() -> None:
-    with pytest.raises(ConfigError, match="--min-quality needs --judge"):
-        Options(name="Rows.rows", min_quality=0.9)
+@pytest.mark.parametrize("option", [{"min_quality": 0.9}, {"judge_model": "m"}, {"judge_config": Path("judge.yaml")}])
+def test_options_of_the_judge_need_a_judge(option: dict[str, Any]) -> None:
+    (name,) = option
+    with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} needs --judge"):
+        Options(name="Rows.rows", **option)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,6 +14,9 @@ from harness import run_rows, server
 from viewing import Viewing, viewing
 
 from syphus import api
+from syphus.ledger.reviewed import count_run_reviews
+from syphus.ledger.store import open_for_reading
+from syphus.runs.run_settings import GENERATE
 from syphus.viewer.random_order import bits_for, number_at, place_of
 from syphus.viewer.worth import Bounds, Stratum, allocate, part_of, recall, wilson
 
@@ -231,3 +235,23 @@ def test_people_say_what_the_judge_is_worth(judged_run: Viewing) -> None:
     share = {"low": round(found / sizes[0], 4), "share": round(found / sizes[0], 4), "high": round(found / sizes[0], 4)}
     assert judge["precision"] == share  # everything was judged, so nothing is uncertain
     assert judge["recall"]["share"] == round(found / (found + missed), 4)
+    with closing(open_for_reading(judged_run.viewer.runs.all()[0].folder)) as store:
+        counts = count_run_reviews(store, GENERATE)
+    assert counts is not None  # what the judge took out has not changed since
+    assert (counts.reviewed, counts.outdated, counts.taken_out) == (sizes[1], 0, sizes[0])
+    assert f"{sizes[0]} that a rule or the judge took out" in counts.line()
+
+
+def test_translations_are_judged_by_themselves(tmp_path: Path) -> None:
+    with server(seed=3) as running:  # some answers have several pairs, each in the context of the others
+        ran = run_rows(tmp_path, running.url, 12, num_threads=8, languages="ar,zh")
+    with viewing(ran.folder, cache=tmp_path / "cache") as seen:
+        shown = queue(seen, language="ar", limit=50)["pairs"]
+        assert any(pair["siblings"] and pair["related"] for pair in shown)
+        for pair in shown:
+            mine = {**pair, "text_hash": pair["translations"]["ar"]["text_hash"]}
+            assert decide(seen, mine, "reject", language="ar")["review"]["state"] == "rejected"
+            assert decide(seen, pair, "accept", language="ar")[0] == 409  # the hash is that of the original
+        assert queue(seen, language="ar", limit=50)["pairs"] == []
+        assert len(queue(seen, language="zh", limit=50)["pairs"]) == len(queue(seen, limit=50)["pairs"]) == len(shown)
+        assert seen.api("worth")["accepted"]["judged"] == 0
