@@ -152,8 +152,6 @@ _DISK_ERRORS = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENODEV, errno.ESTALE, errno.EMFILE,
     errno.ENFILE, errno.ENOMEM,
 })  # fmt: skip
-#: What a path is to blame for that was given: a file where a folder is needed, a name that is too long, a circle.
-_PATH_ERRORS = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP})
 _MAX_SHOWN = 200  # characters of a name in a message
 
 
@@ -179,11 +177,6 @@ def is_disk_error(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in _DISK_ERRORS
     return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR"))
-
-
-def is_path_error(error: BaseException) -> bool:
-    """Return whether nothing can be written at the path that was given, whatever the disk is like."""
-    return isinstance(error, OSError) and error.errno in _PATH_ERRORS
 
 
 def writing_error_type(error: BaseException) -> type[RunError | StorageError]:

@@ -110,7 +110,7 @@ def with_batch_value(words: Sequence[str]) -> list[str]:
     following = {*COLD_STARTS}
     return [
         f"--batch={ALWAYS}" if word == "--batch" and after not in following else word
-        for word, after in zip(words, [*words[1:], ""], strict=True)
+        for word, after in zip(words, [*words[1:], ""], strict=False)
     ]
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from syphus.errors import ConfigError, OutputError, RunError, StorageError, is_path_error, short_name
+from syphus.errors import ConfigError, OutputError, RunError, StorageError, short_name
 
 
 @contextlib.contextmanager
@@ -156,10 +156,7 @@ def _temporary_fault(error: sqlite3.OperationalError) -> StorageError:
 
 
 class storage_faults:  # noqa: N801 - a function to its users; a generator would take as long as a short statement
-    """A context manager that turns errors of SQLite and the file system into a `StorageError` of one line.
-
-    Where the path that was given is to blame, such as a file in the place of a folder, it is a `RunError`.
-    """
+    """A context manager that turns errors of SQLite and the file system into a `StorageError` of one line."""
 
     __slots__ = ("_path",)
 
@@ -173,8 +170,8 @@ class storage_faults:  # noqa: N801 - a function to its users; a generator would
         if isinstance(error, sqlite3.Error):
             raise StorageError(f"{self._path} can't be written: {error}.") from error
         if isinstance(error, OSError):
-            fault = RunError if is_path_error(error) else StorageError
-            raise fault(f"{short_name(error.filename or self._path)} can't be written: {error.strerror}.") from error
+            name = short_name(error.filename or self._path)
+            raise StorageError(f"{name} can't be written: {error.strerror}.") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from itertools import pairwise
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -47,10 +46,12 @@ _WORD = re.compile(r"[^\W_]+")
 def require_rensa() -> ModuleType:
     """Return the module that computes MinHash signatures. Raises `ConfigError` if it is not installed."""
     try:
-        return import_module("rensa")
+        import rensa
     except ImportError as error:
         what = "near-duplicates are found with rensa, which is not installed"
         raise ConfigError(f"{what}: {install_hint('quality')}") from error
+    module: ModuleType = rensa
+    return module
 
 
 def words_of(text: str) -> list[str]:

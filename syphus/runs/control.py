@@ -25,7 +25,7 @@ from syphus.ledger.control_desk import (
     process_name,
 )
 from syphus.ledger.schema import PACE_SECONDS
-from syphus.ledger.sessions import ControlChange, all_changes, changes_of_request, read_controls
+from syphus.ledger.sessions import ControlChange, SessionControls, all_changes, changes_of_request, read_controls
 from syphus.ledger.store import LockHolder, Store, is_working, lock_holder, open_for_reading
 from syphus.types import State
 
@@ -191,3 +191,13 @@ def reply_lines(state: ControlState) -> list[str]:
         return [f"The run has not taken the change yet: {why}. It takes the change as soon as it asks again."]
     unchanged = [each for each in state.applied if each.before == each.after and each.name != STOP]
     return [f"{each.describe()}{', as before' if each in unchanged else ''}" for each in state.applied]
+
+
+def changes_before(controls: SessionControls | None) -> str:
+    """Return how the session before was changed while it worked, if this one starts from other settings; "" if not."""
+    if controls is None or controls.given == controls.in_force:
+        return ""
+    given, last = controls.given.as_json(), controls.in_force.as_json()
+    changes = [ControlChange(0.0, "", name, given[name], last[name]) for name in given if given[name] != last[name]]
+    told = ", ".join(change.describe() for change in changes)
+    return f"The session before was changed while it worked: {told}. This one starts from the settings of its command."

@@ -39,7 +39,6 @@ from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.ledger.control_desk import ControlName, ControlSettings
 from syphus.ledger.records import Records
 from syphus.ledger.sessions import (
-    ControlChange,
     SessionControls,
     Settings,
     begin_session,
@@ -60,6 +59,7 @@ from syphus.pipeline.observer import Observer
 from syphus.pipeline.run_control import StageControl
 from syphus.pipeline.session_context import SessionStats
 from syphus.pipeline.stage import Stage
+from syphus.runs.control import changes_before
 from syphus.runs.model_life import life_notice, stated_ends
 from syphus.runs.prepare import RunContext, budget_problem
 from syphus.runs.run_settings import requested_tier, store_limits, store_prices, stored_prices
@@ -198,7 +198,7 @@ class StageRunner:
         stage_control = self._stage_control()
         threads = stage_control.controls.in_force.threads
         store_prices(self._store, context.config.prices)
-        in_flight = 0 if self.uses_batches and options.batch != NEVER else threads  # what may be lost if it is killed
+        in_flight = 0 if self._asks_by_batch else threads  # what may be lost if it is killed
         session = begin_session(
             *(self._store, stage.name, settings, in_flight, context.endpoint, time.time()),
             controls=stage_control.controls,
@@ -239,16 +239,18 @@ class StageRunner:
             in_force = in_force.with_changes({ControlName.THREADS: self._limit_threads(in_force.threads)})
         return StageControl(desk, SessionControls(given, in_force), self._store, self._allow_threads)
 
+    @property
+    def _asks_by_batch(self) -> bool:
+        return self.uses_batches and self._context.options.batch != NEVER
+
     def _budget(self, report: Report, controls: ControlSettings) -> Budget:
         """Return the run's budget over all stages and sessions. Calls that a crash cut off count as made."""
         context = self._context
         requests = report.spending.requests + report.unfinished_calls
-        is_batch = self.uses_batches and context.options.batch != NEVER
-        tier = BATCH_TIER if is_batch else requested_tier(context.config)
         billing = Billing(
             stored_prices(self._store),
             context.config.model,
-            tier,
+            BATCH_TIER if self._asks_by_batch else requested_tier(context.config),
             any(endpoint.is_regional for endpoint in context.config.endpoints),
             self._observer.say,
         )
@@ -305,19 +307,11 @@ class StageRunner:
         from syphus.simulator.settings import Simulation, with_quick_batches
 
         simulation = self._simulation or Simulation(seed=self._context.options.seed)
-        async with serve(with_quick_batches(simulation, str(self._store.folder / FOLDER / "simulated"))) as server:
-            endpoint = config.endpoints[0].model_copy(update={"base_url": server.url, "name": "simulated endpoint"})
-            yield config.model_copy(update={"endpoints": (endpoint,)})
-
-
-def changes_before(controls: SessionControls | None) -> str:
-    """Return how the session before was changed while it worked, if this one starts from other settings; "" if not."""
-    if controls is None or controls.given == controls.in_force:
-        return ""
-    given, last = controls.given.as_json(), controls.in_force.as_json()
-    changes = [ControlChange(0.0, "", name, given[name], last[name]) for name in given if given[name] != last[name]]
-    told = ", ".join(change.describe() for change in changes)
-    return f"The session before was changed while it worked: {told}. This one starts from the settings of its command."
+        if self._context.options.batch != NEVER:
+            simulation = with_quick_batches(simulation, str(self._store.folder / FOLDER / "simulated"))
+        async with serve(simulation) as server:
+            found = {"base_url": server.url, "name": "simulated endpoint"}
+            yield config.model_copy(update={"endpoints": (config.endpoints[0].model_copy(update=found),)})
 
 
 def _session_stats(report: Report, only: Collection[int] | None) -> SessionStats:

@@ -28,7 +28,7 @@ def sections(text: str) -> list[str]:
 def test_help_shows_the_commands_and_the_options_in_groups(tmp_path: Path) -> None:
     assert sections(syphus(tmp_path, "--help").stdout) == [
         *("Commands", "Options", "Input", "Endpoint", "Sampling", "Limits and budget", "Images"),
-        *("Translation", "Relations", "Output and progress"),
+        *("Judging", "Translation", "Relations", "Output and progress"),
     ]
     assert sections(syphus(tmp_path, "convert", "--help").stdout) == [
         *("Options", "Input", "Limits and budget", "Images", "Output and progress")

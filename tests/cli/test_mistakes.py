@@ -202,7 +202,7 @@ MISTAKES = {
     f"{R} --relate neerest": "--relate neerest: must be siblings",
     f"{R} --cold-start sometimes": "--cold-start sometimes: must be auto, always or never",
     f"{R} --dataset-version a/b": "it names a folder",
-    "previw --name Rows.rows": "Did you mean 'preview'?",
+    "previw --name Rows.rows": "Did you mean 'preview', 'view'?",
     "captions.csv": "to begin with a file: ",
     "--offline preview": "Put options after the command",
     # folders

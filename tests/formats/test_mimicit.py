@@ -548,13 +548,13 @@ def test_mixing_a_folder_takes_the_files_beside_its_pairs(tmp_path: Path) -> Non
         ("data.yaml", "data.yaml: this is a data yaml; name the datasets in it instead"),
         ("A=IMAGES:SD", "unknown group IMAGES"),
         ("A=IMAGE_TEXT:SD", "IMAGE_TEXT needs images=FILE"),
-        ("A=TEXT_ONLY:gone.json", "no such file: gone.json"),
+        ("A=TEXT_ONLY:gone.json", "gone.json: no such file"),
         ("A=TEXT_ONLY:.", ": . is a folder; the loader opens only files"),
         ("A=TEXT_ONLY:SD,train=.", ": . is a folder; the loader opens only files"),
         ("A=IMAGE_TEXT:SD,images=.", ": . is a folder; the loader opens only files"),
         ("A=TEXT_ONLY:SD,sample=3", "unknown setting 'sample'"),
         ("A=TEXT_ONLY:SD,num_samples=0", "num_samples must be a whole number above 0"),
-        ("A=TEXT_ONLY:SD,train=", "no such file: "),
+        ("A=TEXT_ONLY:SD,train=", "a value is empty: name a file"),
     ],
 )
 def test_a_malformed_dataset_argument_writes_nothing(tmp_path: Path, dataset: str, message: str) -> None:

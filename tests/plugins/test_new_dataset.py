@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from syphus import new_dataset
-from syphus.errors import ConfigError, InputError, RunError, SyphusError
+from syphus.errors import ConfigError, InputError, RunError, StorageError, SyphusError
 from syphus.io.record_reader import Record
 from syphus.plugins.annotation_shape import columns_of
 from syphus.plugins.contract import load_prompt_template, queries
@@ -191,7 +191,7 @@ def test_both_files_are_written_or_none(tmp_path: Path) -> None:
         new_dataset("Street", tmp_path / "a.csv", folder=tmp_path)
     (tmp_path / "prompts").unlink()
     (tmp_path / "prompts" / ".street.yaml.partial" / "in the way").mkdir(parents=True)
-    with pytest.raises(RunError):
+    with pytest.raises(StorageError):
         new_dataset("Street", tmp_path / "a.csv", folder=tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.suffix in (".py", ".yaml")] == []
 

@@ -200,7 +200,9 @@ def _parse_options(text: str, options: Sequence[str]) -> dict[str, object]:
 
 def _absolute(text: str, path: str) -> str:
     """Return the absolute path of a file, because the loader may start in any folder. It can't open folders."""
-    if not path or not Path(path).exists():
+    if not path:
+        raise ConfigError(f"{text}: a value is empty: name a file")
+    if not Path(path).exists():
         raise ConfigError(f"{text}: {missing(path, 'file')}")
     if Path(path).is_dir():
         raise ConfigError(f"{text}: {path} is a folder; the loader opens only files")
