@@ -93,7 +93,7 @@ def read_pending(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("size", [0, 4_096, 8_192, 30_000, 150_000])
+@pytest.mark.parametrize("size", [0, 4_096, 8_192, 30_000, 300_000])
 def test_a_full_disk_is_reported_before_the_first_request(tmp_path: Path, size: int) -> None:
     with server() as simulated:
         watch = Watch(simulated)
@@ -103,7 +103,7 @@ def test_a_full_disk_is_reported_before_the_first_request(tmp_path: Path, size: 
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
         )
         assert (ended.returncode, watch.requests) == (5, 0)
-        if size < 100_000:
+        if size < 200_000:
             before_the_ledger(ended.stderr)
         else:
             told(ended.stderr)
