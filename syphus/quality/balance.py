@@ -18,7 +18,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.errors import ConfigError, InputError
-from syphus.formats.mimicit.discovery import file_prefix, instruction_files
+from syphus.formats.mimicit.discovery import file_language, file_prefix, instruction_files
 from syphus.formats.mimicit.entries import entry_text, read_entries, text_list
 from syphus.io.durable import replace_file
 from syphus.io.records import read_jsonl
@@ -60,6 +60,8 @@ def balance_file(
     Without an `output`, it is `XX_balanced_train.json` beside the instructions. Raises what `balance` does.
     """
     files = instruction_files(path)
+    if len(files) > 1:  # those of a run, without its translations
+        files = [file for file in files if not file_language(file)] or files
     if len(files) > 1:
         names = ", ".join(file.name for file in files[:3])
         raise InputError(f"{path} holds several instruction files ({names} ...): name one of them.")
@@ -111,6 +113,8 @@ def balance(path: Path, output: Path, options: BalanceOptions, tick: Callable[[i
             duplicates.add(f"{instruction}\n{answer}")
         if (number + 1) % 10_000 == 0:
             tick(number + 1)
+    if not pairs.ids:
+        raise InputError(f"{path} holds no pairs, so there is nothing to choose from.")
     repeated = set(duplicates.repeats()) - contaminated if duplicates is not None else set[int]()
     left = [number for number in range(len(pairs.ids)) if number not in contaminated and number not in repeated]
     order = sorted(left, key=lambda number: _position(pairs.ids[number], options.seed))

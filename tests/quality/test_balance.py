@@ -142,3 +142,16 @@ def test_files_that_cannot_be_read_get_one_line(tmp_path: Path) -> None:
         balance(write_pairs(tmp_path, {"a": ONE}), against=tmp_path / "nothing.json")
     with pytest.raises(InputError):
         syphus.api.balance(tmp_path / "no folder")
+
+
+def test_a_folder_with_translations_stands_for_its_own_pairs_and_one_without_pairs_is_refused(tmp_path: Path) -> None:
+    path = write_pairs(tmp_path, {"a": ONE, "b": OTHER})
+    for code in ("ar", "zh"):
+        (tmp_path / f"XX_instructions_{code}.json").write_bytes(path.read_bytes())
+    file, done = balance(tmp_path)
+    assert (file.name, done.chosen) == ("XX_balanced_train.json", 2)
+    before = file.read_bytes()
+    write_pairs(tmp_path, {})
+    with pytest.raises(InputError, match="holds no pairs, so there is nothing to choose from"):
+        balance(tmp_path)
+    assert file.read_bytes() == before
