@@ -44,7 +44,7 @@ class WorkingProcess(NamedTuple):
     process: LockHolder | None  #: None if it is of an earlier version
     started: float  #: seconds since the epoch
     rows_per_minute: float  #: over the last minute
-    seconds_left: float | None  #: at this rate; None if nothing was done in the last minute
+    seconds_left: float | None  #: at this rate, None if no row is pending, or none was done in the last minute
     last_answer: float | None  #: seconds ago
 
 
@@ -56,7 +56,7 @@ def working_now(store: Store, folder: Path, report: Report, now: float) -> Worki
     newest = store.read_value("SELECT max(newest) FROM pace WHERE answers > 0")
     rate = 60 * float(rows) / max(now - (since // PACE_SECONDS + 1) * PACE_SECONDS, PACE_SECONDS)
     pending = report.counts.states[State.PENDING]
-    left = 60 * pending / rate if rate else None
+    left = 60 * pending / rate if rate and pending else None  # a translation is at work after the rows
     return WorkingProcess(lock_holder(folder), started, rate, left, None if newest is None else now - newest)
 
 

@@ -14,10 +14,14 @@ from harness import run_rows, server
 from processes import AnyProcess, Watch, command, start, syphus
 
 import syphus as api
+from syphus.config.pricing import load_prices
 from syphus.errors import ConfigError, RunError
+from syphus.formats.report import make_report
 from syphus.ledger.control_desk import FOLDER, ControlDesk, ControlSettings, check_changes, leave_request, new_request
 from syphus.ledger.store import open_for_reading, open_for_writing
+from syphus.runs.control import working_now
 from syphus.runs.reader import read_status
+from syphus.runs.run_settings import GENERATE
 from syphus.types import State
 
 ROWS = 120
@@ -190,6 +194,18 @@ def test_what_can_not_be_set_is_one_line(tmp_path: Path, flags: tuple[str, ...],
     with closing(open_for_writing(tmp_path)):  # a process works on it
         done = syphus(tmp_path, "control", str(tmp_path), *flags)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{problem}\n")
+
+
+def test_a_run_whose_rows_are_done_has_no_time_left(tmp_path: Path) -> None:
+    with server() as running:
+        ran = run_rows(tmp_path, running.url, 3)
+    with closing(open_for_reading(ran.folder)) as store:
+        report = make_report(store, GENERATE, load_prices({}))
+        began = report.sessions[-1].started
+        longer = report._replace(sessions=[report.sessions[-1]._replace(started=began - 30)])  # a rate needs some time
+        found = working_now(store, ran.folder, longer, began + 5)
+    assert found.rows_per_minute > 0
+    assert found.seconds_left is None
 
 
 def test_the_desk_reads_only_whole_files_for_its_own_process(tmp_path: Path) -> None:

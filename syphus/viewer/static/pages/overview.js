@@ -118,7 +118,7 @@ function subtitle(run) {
 
 function timeLeft(run) {
   if (run.seconds_left !== null && run.seconds_left !== undefined) return duration(run.seconds_left);
-  return run.counts.pending ? "–" : "done";
+  return run.counts.pending ? "–" : run.working ? "rows done" : "done";
 }
 
 function pace(run) {
