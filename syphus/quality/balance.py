@@ -101,7 +101,7 @@ def balance(path: Path, output: Path, options: BalanceOptions, tick: Callable[[i
     share that is none, `StorageError` if the disk fails.
     """
     most = dict(_shares(options.most))
-    overlaps = Overlaps(text for file in options.against for text in _texts_of(file))
+    overlaps = Overlaps(text for file in options.against for text in _some_texts_of(file))
     duplicates = NearDuplicates(options.near_duplicates) if options.near_duplicates is not None else None
     pairs, contaminated = _Pairs(), set[int]()
     for number, (name, entry) in enumerate(read_entries(path)):
@@ -215,6 +215,15 @@ def _write(path: Path, output: Path, chosen: set[str]) -> None:
         file.write(b"\n}\n" if separator == b",\n" else b"{}\n")
 
 
+def _some_texts_of(path: Path) -> Iterator[str]:
+    """Yield the texts of a file. Raises `InputError` if it has none: all pairs would pass, as if they were clean."""
+    count = 0
+    for count, text in enumerate(_texts_of(path), 1):  # noqa: B007 - used after the loop
+        yield text
+    if not count:
+        raise InputError(f"--against {path}: holds no texts, so nothing can be compared with it.")
+
+
 def _texts_of(path: Path) -> Iterator[str]:
     """Yield the texts of a file: of a MIMIC-IT file its pairs, of JSON all texts, of anything else its lines."""
     if path.suffix == ".jsonl":
@@ -225,12 +234,12 @@ def _texts_of(path: Path) -> Iterator[str]:
         try:
             yield from _strings(orjson.loads(path.read_bytes()))
         except (OSError, ValueError) as error:
-            raise InputError(f"--against {path}: {error}") from error
+            raise InputError(f"--against {path}: {getattr(error, 'strerror', None) or error}") from error
         return
     try:
         yield from filter(None, map(str.strip, path.read_text("utf-8").splitlines()))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--against {path}: {error}") from error
+        raise InputError(f"--against {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _strings(value: object) -> Iterator[str]:

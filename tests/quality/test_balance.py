@@ -155,3 +155,10 @@ def test_a_folder_with_translations_stands_for_its_own_pairs_and_one_without_pai
     with pytest.raises(InputError, match="holds no pairs, so there is nothing to choose from"):
         balance(tmp_path)
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(("name", "text"), [("empty.json", "{}"), ("empty.jsonl", ""), ("empty.txt", "\n\n")])
+def test_nothing_to_compare_with_is_no_comparison(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, "utf-8")
+    with pytest.raises(InputError, match=rf"{name}: .*(holds no texts|is empty)"):
+        balance(write_pairs(tmp_path, {"a": ONE}), against=tmp_path / name)
