@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from media import every, skipped, write_json, write_still, write_video
 
-from syphus.errors import InputError, RunError
+from syphus.errors import InputError, RunError, StorageError
 from syphus.formats.mimicit.images import read_image_ids
 from syphus.images.convert import ConversionResult, convert
 from syphus.images.convert_options import ConvertOptions
@@ -298,12 +298,12 @@ def test_a_document_among_the_photos_is_listed_with_its_reason(tmp_path: Path, s
     assert reason.startswith(("not an image but ", "Photoshop is not read"))
 
 
-def test_an_output_below_a_file_is_the_path_s_fault(tmp_path: Path) -> None:
+def test_an_output_below_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
     write_still(tmp_path / "photos" / "1.jpg")
     (tmp_path / "file").write_text("x", "utf-8")
     for output in ("file", "file/x.parquet", "file/store"):
         options = ConvertOptions(
             output=str(tmp_path / output), name="VisualStoryTelling.video", image_path=str(tmp_path / "photos")
         )
-        with pytest.raises(RunError):
+        with pytest.raises((RunError, StorageError)):
             convert(options, lambda _: None, lambda _: None, lambda *_: None)

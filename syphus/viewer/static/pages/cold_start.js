@@ -67,8 +67,8 @@ function candidate(each, closed) {
     each.reason && h("p", { class: "note" }, each.reason), each.barred && h("p", { class: "note" }, each.barred),
     h("div", { class: "grid" },
       h("div", null, h("h3", null, "Annotation"), prose(each.annotation)),
-      h("div", null, h("h3", null, "Pairs"), each.pairs.map(({ question, answer }) => h("div", { class: "pair" }, h("div", { class: "instruction" }, prose(question)), h("div", { class: "answer" }, prose(answer)))))),
-    facts(Object.entries(each.scores).map(([name, score]) => [words(name), [meter(score, `${number(score, 2)} of 1`), ` ${number(score, 2)}`, each.notes[name] && h("span", { class: "note" }, ` ${each.notes[name]}`)]])),
+      h("div", null, h("h3", null, "Pairs"), (each.pairs ?? []).map(({ question, answer }) => h("div", { class: "pair" }, h("div", { class: "instruction" }, prose(question)), h("div", { class: "answer" }, prose(answer)))))),
+    facts(Object.entries(each.scores ?? {}).map(([name, score]) => [words(name), [meter(score, `${number(score, 2)} of 1`), ` ${number(score, 2)}`, each.notes?.[name] && h("span", { class: "note" }, ` ${each.notes[name]}`)]])),
   ];
   return closed ? more(head, h("div", { class: "stack" }, body)) : h("article", { class: "stack" }, h("p", null, head), body);
 }
