@@ -78,7 +78,7 @@ def test_the_bill_of_a_run_with_a_limit_is_never_above_it(tmp_path: Path, settin
         ran = ask(tmp_path, simulated.url, max_cost=0.006)
         again = ask(tmp_path, simulated.url, max_cost=0.006)
         assert 0 < simulated.stats.dollars <= 0.006
-    assert {ran.exit_code, again.exit_code} <= {0, 4}
+    assert {ran.exit_code, again.exit_code} <= {0, 1, 4}  # 1: the attempts of a row may run out, where so many fail
 
 
 def test_a_dearer_model_is_noticed_at_its_first_answer_and_more_is_reserved(tmp_path: Path) -> None:
