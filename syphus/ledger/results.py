@@ -281,13 +281,13 @@ def describe_query(store: Store, stage: str, query: str) -> dict[str, object] | 
 
 def _images(store: Store, n: int) -> tuple[PromptImage, ...]:
     """Return the images of a query. Old ledgers have no table of images."""
-    exists = store.read("SELECT 1 FROM sqlite_schema WHERE name = 'picture'")
+    exists = store.has_table("picture")
     return load_images(store.read_value("SELECT images FROM picture WHERE n = ?", n)) if exists else ()
 
 
 def _reasons_of_earlier_answers(store: Store, n: int) -> dict[int, str]:
     """Return what was wrong with each earlier answer, by its number. Old ledgers have no table of them."""
-    exists = store.read("SELECT 1 FROM sqlite_schema WHERE name = 'earlier'")
+    exists = store.has_table("earlier")
     return dict(store.read("SELECT answer, reason FROM earlier WHERE n = ?", n)) if exists else {}
 
 

@@ -297,6 +297,11 @@ _QUERIES = (
 )
 
 
+def has_open_session(store: Store) -> bool:
+    """Return whether a session has no end: a process works on the run, or was killed."""
+    return store.read_one("SELECT 1 FROM session WHERE ended IS NULL LIMIT 1") is not None
+
+
 def unfinished_calls(store: Store) -> int:
     """Return how many requests, at most, were open when sessions were killed, or are open now, in all stages."""
     calls = store.read_value(f"SELECT sum(min(threads, ({_QUERIES}))) FROM session WHERE ended IS NULL")

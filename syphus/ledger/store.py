@@ -104,6 +104,10 @@ class Store:
         row = self.read_one(sql, *values)
         return row[0] if row else None
 
+    def has_table(self, name: str) -> bool:
+        """Return whether the ledger has a table: those of earlier versions lack some."""
+        return self.read_one("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", name) is not None
+
     def stream(self, sql: str, *values: object) -> Iterator[Columns]:
         """Yield the rows of a query one at a time; until it is exhausted, it does not see new commits."""
         with storage_faults(self.path):

@@ -300,7 +300,7 @@ _WHOLES = (
 
 def has_parts(store: Store, stage: str) -> bool:
     """Return whether a stage has parts. Old ledgers have no table of parts."""
-    if not store.read("SELECT 1 FROM sqlite_schema WHERE name = 'part'"):
+    if not store.has_table("part"):
         return False
     return store.read_one("SELECT 1 FROM query WHERE stage = ? LIMIT 1", stage) is not None
 

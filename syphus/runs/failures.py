@@ -92,7 +92,7 @@ def read_failures(store: Store, prices: Prices, examples: int = _EXAMPLES) -> Fa
         bad = "query.state NOT IN ('ok', 'pending')"
         newest = _bills(store, _ANSWERS_OF.format(cause="query.state || ' ' || reason", source=_NEWEST, which=bad))
         before, replaced = {}, {}
-        if store.read("SELECT 1 FROM sqlite_schema WHERE name = 'earlier'"):  # old ledgers have none
+        if store.has_table("earlier"):  # old ledgers have none
             of_bad = _ANSWERS_OF.format(cause="query.state || ' ' || query.reason", source=_EARLIER, which=bad)
             before = _bills(store, of_bad)
             others = _ANSWERS_OF.format(cause="earlier.reason", source=_EARLIER, which="true")

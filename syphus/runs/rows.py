@@ -202,7 +202,7 @@ def nearest_ids(store: Store, stage: str, name: str) -> str:
 def _earlier_answers(store: Store, numbers: Sequence[int]) -> dict[int, dict[int, str]]:
     """Return what was wrong with earlier answers, by the numbers of queries and answers."""
     found: dict[int, dict[int, str]] = {}
-    if store.read("SELECT 1 FROM sqlite_schema WHERE name = 'earlier'"):  # old ledgers have none
+    if store.has_table("earlier"):  # old ledgers have none
         select = "SELECT n, answer, reason FROM earlier WHERE n IN ({})"
         for n, answer, reason in store.read(select.format(marks(numbers)), *numbers):
             found.setdefault(n, {})[answer] = reason

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from syphus.ledger.parts import marks
 from syphus.ledger.serialization import load_pairs
 from syphus.ledger.store import Columns, Store
 from syphus.runs.run_settings import GENERATE
@@ -17,7 +18,7 @@ _ROWS = 20  #: of a page
 _LOOKED_AT = 400  #: rows that one page looks at, where only those that differ are wanted
 _ANNOTATION = 600  #: characters
 _QUERY = "q.n, q.id, q.state, q.reason, q.position, r.pairs"
-_FROM = "FROM query q LEFT JOIN result r USING (n) WHERE q.stage = ?"
+_FROM = "FROM query q LEFT JOIN result r USING (n)"
 
 
 def compare_rows(folders: Sequence[Path], after: str = "", *, only: bool = False) -> dict[str, object]:
@@ -42,21 +43,23 @@ def compare_rows(folders: Sequence[Path], after: str = "", *, only: bool = False
             rows.append({"id": columns[1], "annotation": one_line(columns[6] or "", _ANNOTATION), "runs": cells})
             if len(rows) == _ROWS:
                 break
-    is_last = ended and (not rows or len(rows) < _ROWS)
+    is_last = ended and len(rows) < _ROWS
     return {"rows": rows, "next": None if is_last else str(position), "looked_at": looked_at}
 
 
 def _page(store: Store, after: int) -> list[Columns]:
     return store.read(
-        f"SELECT {_QUERY}, a.text {_FROM.replace('WHERE', 'LEFT JOIN annotation a USING (n) WHERE')} "
-        "AND q.position > ? ORDER BY q.position LIMIT ?",
+        f"SELECT {_QUERY}, a.text {_FROM} LEFT JOIN annotation a USING (n) "
+        "WHERE q.stage = ? AND q.position > ? ORDER BY q.position LIMIT ?",
         *(GENERATE, after, _ROWS),
     )
 
 
 def _of_ids(store: Store, ids: Sequence[str]) -> dict[str, Columns]:
-    marks = ", ".join("?" * len(ids))
-    rows = store.read(f"SELECT {_QUERY} {_FROM} AND q.position IS NOT NULL AND q.id IN ({marks})", GENERATE, *ids)
+    rows = store.read(
+        f"SELECT {_QUERY} {_FROM} WHERE q.stage = ? AND q.position IS NOT NULL AND q.id IN ({marks(ids)})",
+        *(GENERATE, *ids),
+    )
     return {row[1]: row for row in rows}
 
 

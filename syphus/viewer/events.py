@@ -11,15 +11,14 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import orjson
 from aiohttp import web
 
 from syphus.errors import SyphusError
-from syphus.ledger.store import FILE, LOCK, is_working
-from syphus.viewer.ledger_access import LedgerAccess
+from syphus.ledger.store import is_working
+from syphus.viewer.ledger_access import LedgerAccess, signature
 from syphus.viewer.overview import read_overview
 from syphus.viewer.run_list import ViewedRun
 
@@ -36,19 +35,6 @@ class _Kept(NamedTuple):
     signature: tuple[object, ...]
     value: dict[str, object]
     at: float
-
-
-def signature(folder: Path) -> tuple[object, ...]:
-    """Return what changes when the ledger of a run changes; it reads no content."""
-    seen: list[object] = []
-    for name in (FILE, f"{FILE}-wal", LOCK):
-        try:
-            stat = (folder / name).stat()
-        except OSError:
-            seen.append(None)
-        else:
-            seen.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
-    return tuple(seen)
 
 
 class Overviews:

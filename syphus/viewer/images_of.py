@@ -92,7 +92,7 @@ def _seconds(names: Sequence[str]) -> list[float | None]:
 
 def sent_images(store: Store, numbers: Sequence[int]) -> dict[int, tuple[PromptImage, ...]]:
     """Return the images that were sent with queries, by their numbers. Old ledgers have no table of images."""
-    if not store.read("SELECT 1 FROM sqlite_schema WHERE name = 'picture'"):
+    if not store.has_table("picture"):
         return {}
     rows = store.read(f"SELECT n, images FROM picture WHERE n IN ({marks(numbers)})", *numbers)
     return {n: load_images(images) for n, images in rows}

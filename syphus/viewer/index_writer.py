@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from syphus.ledger.schema import BILLED, REPAIR
+from syphus.ledger.sessions import has_open_session
 from syphus.ledger.store import FILE, Columns, Store
 from syphus.viewer.ledger_access import read_ledger
 from syphus.viewer.query_filter import separated
@@ -189,7 +190,7 @@ def _last_check(store: Store) -> int:
 def _new_answers(store: Store, done: int) -> tuple[list[Columns], list[Columns]]:
     """Return answers after a number, up to which none are missing, and repairs by number of query and rule."""
     last = 1 << 62
-    if store.read_one("SELECT 1 FROM session WHERE ended IS NULL LIMIT 1") is not None:
+    if has_open_session(store):
         last = max(int(store.read_value("SELECT value FROM meta WHERE name = ?", BILLED) or 0), done)
     rows = store.read(_ANSWERS, done, last, _ROWS)
     if not rows:
@@ -199,7 +200,7 @@ def _new_answers(store: Store, done: int) -> tuple[list[Columns], list[Columns]]
 
 def _count_repairs(store: Store) -> tuple[float | None, int]:
     """Return how often anything was repaired, None while a process may be working, and the last query's number."""
-    if store.read_one("SELECT 1 FROM session WHERE ended IS NULL LIMIT 1") is not None:
+    if has_open_session(store):
         return None, 0
     total = store.read_value("SELECT total(times) FROM tally WHERE kind = ?", REPAIR)
     return float(total or 0.0), int(store.read_value("SELECT max(n) FROM query") or 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from syphus.errors import RunError, StorageError
-from syphus.ledger.store import Store, open_for_reading
+from syphus.ledger.store import FILE, LOCK, Store, open_for_reading
 
 _THREADS = 3  #: each needs a few megabytes while it reads
 _CACHE = 2000  #: KiB of pages that one read keeps; the system keeps more
@@ -38,6 +38,19 @@ class LedgerAccess:
     def close(self) -> None:
         """End the threads; what is not begun is dropped."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def signature(folder: Path) -> tuple[object, ...]:
+    """Return what changes when the ledger of a run changes; it reads no content."""
+    seen: list[object] = []
+    for name in (FILE, f"{FILE}-wal", LOCK):
+        try:
+            stat = (folder / name).stat()
+        except OSError:
+            seen.append(None)
+        else:
+            seen.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return tuple(seen)
 
 
 def read_ledger(folder: Path, function: Callable[[Store], T]) -> T:

@@ -14,7 +14,7 @@ from syphus.formats.report import Report, as_json, make_report
 from syphus.formats.translation_report import TRANSLATE_STAGE, known_languages
 from syphus.ledger.records import ANSWERED
 from syphus.ledger.schema import PACE_SECONDS
-from syphus.ledger.sessions import read_controls
+from syphus.ledger.sessions import has_open_session, read_controls
 from syphus.ledger.store import Store, is_working
 from syphus.ledger.summary import has_parts
 from syphus.runs.control import working_now
@@ -71,11 +71,6 @@ def read_overview(store: Store, folder: Path, now: float) -> dict[str, object]:
         "at": now,
     }
     return {**overview, "line": _line(store, overview)}
-
-
-def has_open_session(store: Store) -> bool:
-    """Return whether a session has no end: a process works on the run, or was killed."""
-    return store.read_one("SELECT 1 FROM session WHERE ended IS NULL LIMIT 1") is not None
 
 
 def _line(store: Store, overview: Mapping[str, object]) -> dict[str, object]:

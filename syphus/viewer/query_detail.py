@@ -45,7 +45,7 @@ def read_query(store: Store, n: int, address: str) -> dict[str, object] | None:
     images = images_of_query(store, n)
     reasons = {**_earlier(store, n), **({newest: reason} if newest is not None else {})}
     found = _answers(store, reasons, newest)
-    stored = load_stored_pairs(pairs)
+    stored, prices = load_stored_pairs(pairs), stored_prices(store)
     return {
         "n": n,
         "stage": stage,
@@ -60,7 +60,7 @@ def read_query(store: Store, n: int, address: str) -> dict[str, object] | None:
         "repairs": orjson.loads(repairs),
         "images": [image.as_json(k, address) for k, image in enumerate(images)],
         "messages": [*_prompt(store, found), _own_turn(text, len(sent_images(store, [n]).get(n, ())))],
-        "answers": [_answer(answer, newest, reasons, (state, detail), stored_prices(store)) for answer in found],
+        "answers": [_answer(answer, newest, reasons, (state, detail), prices) for answer in found],
         "attempts": attempts,
         "used": used,
         "ready": len(orjson.loads(ready)),
@@ -81,7 +81,7 @@ def _neighbours(store: Store, stage: str, position: int | None) -> dict[str, int
 
 def _earlier(store: Store, n: int) -> dict[int, str]:
     """Return what was wrong with the earlier answers of a query, by number. Old ledgers have no table of them."""
-    if not store.read("SELECT 1 FROM sqlite_schema WHERE name = 'earlier'"):
+    if not store.has_table("earlier"):
         return {}
     return dict(
         store.read("SELECT answer, reason FROM earlier WHERE n = ? ORDER BY answer DESC LIMIT ?", n, _MOST_ANSWERS)
@@ -161,7 +161,7 @@ def _own_turn(annotation: str, images: int) -> dict[str, object]:
 
 def described_pairs(store: Store, n: int, pairs: Sequence[StoredPair]) -> list[dict[str, object]]:
     """Return pairs of a query as JSON values, with their context and translations."""
-    nearest = store.read_value("SELECT related FROM nearest WHERE n = ?", n) if _has_nearest(store) else None
+    nearest = store.read_value("SELECT related FROM nearest WHERE n = ?", n) if store.has_table("nearest") else None
     ids = ["", *(pair.id for pair in pairs)]  # by number, from 1
     contexts = orjson.loads(nearest) if nearest else [[ids[number] for number in pair.related] for pair in pairs]
     translations = read_translations(store, [pair.id for pair in pairs])
@@ -175,10 +175,6 @@ def described_pairs(store: Store, n: int, pairs: Sequence[StoredPair]) -> list[d
         }
         for number, pair in enumerate(pairs)
     ]
-
-
-def _has_nearest(store: Store) -> bool:
-    return bool(store.read("SELECT 1 FROM sqlite_schema WHERE name = 'nearest'"))
 
 
 def read_translations(store: Store, pairs: Sequence[str]) -> dict[str, dict[str, dict[str, object]]]:
@@ -215,7 +211,7 @@ def _translated(text: str) -> tuple[str, str]:
 
 def _parts(store: Store, n: int) -> list[dict[str, object]]:
     """Return the parts of a query: of a pair that is translated, its languages."""
-    if not store.read("SELECT 1 FROM sqlite_schema WHERE name = 'part'"):
+    if not store.has_table("part"):
         return []
     return [
         {

@@ -21,7 +21,6 @@ from syphus.viewer.side_index import SideIndex
 
 _SECONDS = 0.06  #: that a page may search
 _CHUNK, _LARGEST_CHUNK = 64, 512  #: rows that are looked at at once
-_MOST_GROUPS = 100  #: reasons that are merged
 _ANNOTATION, _DETAIL = 300, 1000  #: characters that are shown
 
 
@@ -160,7 +159,7 @@ def _with_rule(store: Store, rule: str, numbers: Sequence[int]) -> set[int]:
         *(*numbers, rule, *numbers, rule, rule),
     )
     found = {n for (n,) in rows}
-    if store.read("SELECT 1 FROM sqlite_schema WHERE name = 'earlier'"):  # older ledgers have none
+    if store.has_table("earlier"):  # older ledgers have none
         earlier = store.read(f"SELECT n FROM earlier WHERE n IN ({places}) AND reason = ?", *numbers, rule)
         found |= {n for (n,) in earlier}
     return found

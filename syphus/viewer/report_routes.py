@@ -19,7 +19,6 @@ from syphus.viewer.translation_numbers import TranslationNumbers
 from syphus.viewer.viewer import Viewer
 
 _COMPARED = ("key", "name", "counts", "total", "pairs", "money", "tokens", "models", "settings", "state", "simulated")
-_COMPARED = ("key", "name", "counts", "total", "pairs", "money", "tokens", "models", "settings", "state", "simulated")
 _MAX_RESULT = 64_000_000  #: bytes of a file with the result of a cold start
 
 

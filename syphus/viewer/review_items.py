@@ -77,7 +77,7 @@ def text_of(store: Store, item: Item, language: str = "") -> ItemText | None:
 
 
 def _answer_text(store: Store, n: int, answer: int, newest: int | None) -> str | None:
-    has_earlier = bool(store.read("SELECT 1 FROM sqlite_schema WHERE name = 'earlier'"))
+    has_earlier = store.has_table("earlier")
     is_ours = answer == newest or (
         has_earlier and store.read_one("SELECT 1 FROM earlier WHERE n = ? AND answer = ?", n, answer) is not None
     )

@@ -116,7 +116,7 @@ def _fits(log: ReviewLog, store: Store, item: Item, wanted: PairRequest) -> bool
 
 
 def _languages(store: Store) -> list[str]:
-    if not store.read("SELECT 1 FROM sqlite_schema WHERE name = 'part'"):
+    if not store.has_table("part"):
         return []
     value = store.read_value("SELECT value FROM meta WHERE name = 'languages'")
     return [code for code in str(value or "").split(",") if code]

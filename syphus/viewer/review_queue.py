@@ -29,7 +29,7 @@ from syphus.quality.pair_verdicts import judged_number, judged_pairs, read_verdi
 from syphus.runs.generate import GenerateStage
 from syphus.runs.run_settings import JUDGE_PAIRS
 from syphus.types import Query, State
-from syphus.viewer.events import signature
+from syphus.viewer.ledger_access import signature
 from syphus.viewer.random_order import bits_for, mix, number_at, place_of
 from syphus.viewer.review_items import Item, answer_item, text_of
 from syphus.viewer.worth import Stratum, allocate
@@ -75,10 +75,11 @@ def draw_text(stratum: str, seed: int, bits: int, place: int) -> str:
 
 def parse_draw(text: str) -> tuple[int, int, int, str] | None:
     """Read the output of `draw_text`; None if it is something else."""
-    numbers, parts = text.split(" ", 3)[:3], text.split(" ", 3)
-    if len(parts) < 4 or not all(each.isdecimal() and len(each) < 25 for each in numbers):
+    *numbers, stratum = text.split(" ", 3)
+    if len(numbers) < 3 or not all(each.isdecimal() and len(each) < 25 for each in numbers):
         return None
-    return int(parts[0]), int(parts[1]), int(parts[2]), parts[3]
+    seed, bits, place = map(int, numbers)
+    return seed, bits, place, stratum
 
 
 class ReviewDesk:
@@ -244,7 +245,7 @@ def _rejected(store: Store) -> Iterator[tuple[int, int, str]]:
         "AND answer IS NOT NULL"
     )
     yield from store.stream(invalid, GenerateStage.name)
-    if store.read("SELECT 1 FROM sqlite_schema WHERE name = 'earlier'"):
+    if store.has_table("earlier"):
         rules = {name for (name,) in store.read("SELECT DISTINCT rule FROM rejection")}
         earlier = (
             "SELECT n, earlier.answer, earlier.reason FROM earlier JOIN query USING (n) WHERE stage = ? "

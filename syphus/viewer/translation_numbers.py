@@ -17,10 +17,10 @@ from syphus.formats.translation_report import (
     TranslationReport,
     read_translation,
 )
-from syphus.ledger.store import FILE, Store
+from syphus.ledger.store import Store
 from syphus.runs.run_settings import stored_prices
 from syphus.types import State
-from syphus.viewer.ledger_access import read_ledger
+from syphus.viewer.ledger_access import read_ledger, signature
 
 _KEPT = 16  #: runs
 
@@ -34,23 +34,17 @@ class TranslationNumbers:
 
     def newest(self, folder: Path) -> dict[str, object]:
         """Return the numbers of a run as JSON values; no languages if nothing was translated."""
-        stamp = _stamp(folder)
+        files = signature(folder)
         with self._lock:  # several pages at once count only once
             kept = self._kept.get(folder)
-            if kept is not None and kept[0] == stamp:
+            if kept is not None and kept[0] == files:
                 return kept[1]
             numbers = _as_json(read_ledger(folder, _read))
             self._kept.pop(folder, None)
-            self._kept[folder] = (stamp, numbers)
+            self._kept[folder] = (files, numbers)
             if len(self._kept) > _KEPT:
                 del self._kept[next(iter(self._kept))]
             return numbers
-
-
-def _stamp(folder: Path) -> object:
-    """Return what changes with the ledger."""
-    files = [path.stat() for name in (FILE, f"{FILE}-wal") if (path := folder / name).exists()]
-    return [(each.st_mtime_ns, each.st_size) for each in files]
 
 
 def _read(store: Store) -> TranslationReport | None:

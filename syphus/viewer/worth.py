@@ -38,7 +38,6 @@ class Stratum(NamedTuple):
     good: int = 0
     bad: int = 0
     undecided: int = 0  #: as many people say good as bad
-    seen: int = 0  #: judged by anybody, drawn at random or not
 
     @property
     def judged(self) -> int:
