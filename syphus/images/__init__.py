@@ -5,6 +5,7 @@ conversion_units.py    the files to convert, with the ids of the images that are
 convert.py             builds an image store from a dataset or from another store, and resumes after a stop
 convert_options.py     the options of `convert`, how images are encoded, and the jobs of decoder processes
 convert_state.py       how far a conversion has got, and which photos could not be downloaded: two SQLite files
+decoder_process.py     starts a process that reads images, and serves in it
 download.py            downloads photos from the web, politely
 index.py               where each image of a store is
 json_store.py          reads a JSON store, `{"SD_IMG_00058_1": "<base64>", ...}`, without loading it

@@ -8,21 +8,18 @@ held in memory: a process that is far ahead waits.
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
-from multiprocessing.connection import Pipe, wait
-from pathlib import Path
+from multiprocessing.connection import wait
 from types import TracebackType
 from typing import TypeAlias
 
 from syphus.errors import ConfigError
 from syphus.images.convert_options import READY, Answer, EncodeOptions, ImageJob
+from syphus.images.decoder_process import start_process
 
 Result: TypeAlias = tuple[float, bytes | str]  #: a key, and the image or the reason why there is none
 
@@ -127,16 +124,7 @@ class _Process:
         self._process.wait()
 
     def _start(self) -> None:
-        self.connection, theirs = Pipe()
-        paths = [str(Path(__file__).parent.parent.parent), os.environ.get("PYTHONPATH", "")]
-        self._process = subprocess.Popen(  # noqa: S603 - this Python and our own module
-            [sys.executable, "-P", "-m", "syphus.images.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,  # decoders print warnings of all kinds
-        )
-        theirs.close()
+        self._process, self.connection = start_process("syphus.images.worker")
         self.ready = False
         self.last_heard = time.monotonic()
         with suppress(OSError):

@@ -9,13 +9,12 @@ this process with it.
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from syphus.images.convert_options import MISSING, READY, Answer, EncodeOptions, ImageJob
+from syphus.images.decoder_process import serve_parent
 from syphus.images.pixels import BadImageError, convert_still, read_file
 
 
@@ -63,8 +62,4 @@ def serve(connection: Connection) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends this one
-    try:
-        serve(Connection(int(sys.argv[1])))
-    except (EOFError, OSError):
-        sys.exit()
+    serve_parent(serve)

@@ -2,21 +2,20 @@
 
     python -m syphus.viewer.image_process DESCRIPTOR
 
-It receives an `ImageJob` at a time, and answers with the bytes of an image that browsers show, or with the reason why
+It receives one `ViewJob` at a time, and answers with the bytes of an image that browsers show, or with the reason why
 there is none. It may be killed at any time.
 """
 
 from __future__ import annotations
 
 import io
-import signal
-import sys
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from syphus.declarations import Frame, Still, Video
 from syphus.errors import ImageError, SyphusError
+from syphus.images.decoder_process import serve_parent
 from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.images.prompt.lookup import ImageLookup, digest_of
 from syphus.io.media import media_kind
@@ -125,8 +124,4 @@ def serve(connection: Connection) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends this one
-    try:
-        serve(Connection(int(sys.argv[1])))
-    except (EOFError, OSError):
-        sys.exit()
+    serve_parent(serve)

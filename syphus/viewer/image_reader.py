@@ -6,18 +6,17 @@ An image store needs pyarrow, and a decoder may crash: neither is to be in the v
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from aiohttp import web
 
+from syphus.images.decoder_process import start_process
 from syphus.io.media import media_kind
 from syphus.ledger.store import Store
 from syphus.runs.generate import GenerateStage
@@ -116,19 +115,8 @@ class ImageReader:
             return answer
 
     def _start(self) -> Connection:
-        ours, theirs = Pipe()
-        paths = [str(Path(__file__).parent.parent.parent), os.environ.get("PYTHONPATH", "")]
-        self._process = subprocess.Popen(  # noqa: S603 - this Python and our own module
-            [sys.executable, "-P", "-m", "syphus.viewer.image_process", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,  # decoders print warnings of all kinds
-        )
-        theirs.close()
-        self._connection = ours
-        return ours
+        self._process, self._connection = start_process("syphus.viewer.image_process")
+        return self._connection
 
     def _end(self) -> None:
         with self._lock:

@@ -77,10 +77,8 @@ def text_of(store: Store, item: Item, language: str = "") -> ItemText | None:
 
 
 def _answer_text(store: Store, n: int, answer: int, newest: int | None) -> str | None:
-    has_earlier = store.has_table("earlier")
-    is_ours = answer == newest or (
-        has_earlier and store.read_one("SELECT 1 FROM earlier WHERE n = ? AND answer = ?", n, answer) is not None
-    )
+    earlier = "SELECT 1 FROM earlier WHERE n = ? AND answer = ?"
+    is_ours = answer == newest or (store.has_table("earlier") and store.read_one(earlier, n, answer) is not None)
     return store.read_value("SELECT text FROM answer WHERE n = ?", answer) if is_ours else None
 
 
