@@ -5,7 +5,6 @@ That of the viewer needs chromium.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import os
@@ -14,11 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import chdir, contextmanager
+from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
-from threading import Thread
 
 from paint_lakes import paint_lakes
 from PIL import Image
@@ -28,10 +25,12 @@ from rich.text import Text
 
 from syphus import new_dataset
 from syphus.simulator import Simulation, serve_in_thread
-from syphus.viewer.server import serve
-from syphus.viewer.viewer import Viewer
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+from viewing import viewing  # noqa: E402 - from the tests
+
 COMMAND = ["main.py", "--name", "SpotTheDifference.change", "--example", "--offline"]
 RUN = Path("output", "SpotTheDifference.change", "v1")
 WIDTH = 118  #: columns of the terminal
@@ -80,29 +79,10 @@ def _photograph_viewer(folder: Path) -> None:
             ]
             done = subprocess.run([*command, "--with-images", "--images", "photos"], env=environment, check=False)
             assert done.returncode == 1  # some rows have no pairs
-        viewer = Viewer([Path("output")], cache=Path("cache"))
-        with _served(viewer) as address:
-            picture = _screenshot(address, f"runs/{viewer.runs.all()[0].key}")
+        with viewing(Path("output"), cache=Path("cache")) as seen:
+            picture = _screenshot(seen.address, f"runs/{seen.key}")
     with Image.open(io.BytesIO(picture)) as image:
         image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(folder / "viewer.png", optimize=True)
-
-
-@contextmanager
-def _served(viewer: Viewer) -> Iterator[str]:
-    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-
-    async def run() -> None:
-        stop = asyncio.Event()
-        async with serve(viewer, [0]) as address:
-            started.set_result((address, asyncio.get_running_loop(), stop))
-            await stop.wait()
-
-    thread = Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    address, loop, stop = started.result()
-    yield address
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
 
 
 def _screenshot(address: str, run: str) -> bytes:

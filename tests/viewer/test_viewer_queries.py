@@ -23,7 +23,7 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
-    """A run of 300 rows, some of which end badly, with all kinds of texts, and its index."""
+    """A run of 150 rows, some of which end badly, with all kinds of texts, and its index."""
     folder = tmp_path_factory.mktemp("seen")
     texts = {f"row{n:03d}": f"a kettle stands on table {n}, beside a red lamp" for n in range(150)}
     texts |= {f"row{n:03d}": text for n, text in enumerate(HOSTILE)}

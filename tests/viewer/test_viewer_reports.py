@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from browser import browsing
 from harness import run_rows, server
 from processes import Watch, command, start
 from prometheus_client.parser import text_string_to_metric_families
@@ -39,22 +39,30 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewing]:
 
 
 @contextmanager
-def browsing(seen: Viewing) -> Iterator[Page]:
+def signed_in(seen: Viewing) -> Iterator[Page]:
     """A page of a real browser that is signed in, and complains of nothing."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    browser = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip("there is no browser")
     said: list[str] = []
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        page: Page = opened.new_page()
+    with browsing() as browser:
+        page = browser.new_page()
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(seen.address)
         yield page
-        opened.close()
     assert said == []
+
+
+@contextmanager
+def run_at_work(folder: Path, rows: int, latency: float) -> Iterator[Viewing]:
+    """A viewer of a run that has some answers, and that must be stopped from the page."""
+    with server(latency=latency) as simulated:
+        watch, ready = Watch(simulated), threading.Event()
+        watch.at("answer", 3, ready.set)
+        with start(command(folder, simulated.url, rows), folder) as process:
+            assert ready.wait(20)
+            with viewing(folder / "output", cache=folder / "cache") as seen:
+                yield seen
+            process.communicate(timeout=60)
+    assert process.returncode == 130
 
 
 def keys(seen: Viewing) -> tuple[str, str]:
@@ -131,29 +139,20 @@ def test_a_run_that_does_not_work_refuses_changes(seen: Viewing) -> None:
     reply = seen.post(f"/api/runs/{key}/control", {"threads": 2})
     assert (reply.status, "No process is working on" in reply.json["error"]) == (409, True)
     assert str(seen.viewer.runs.all()[0].folder) not in reply.json["error"]
-    for body in ({}, {"model": "x"}, {"threads": 0}, {"rpm": "many"}, {"paused": 1}):
-        assert seen.post(f"/api/runs/{key}/control", body).status in (400, 409)
 
 
 def test_a_working_run_is_steered_from_the_page(tmp_path: Path) -> None:
-    with server(latency=0.05) as simulated:
-        watch = Watch(simulated)
-        with start(command(tmp_path, simulated.url, 120), tmp_path) as process:
-            ready = threading.Event()
-            watch.at("answer", 3, ready.set)
-            assert ready.wait(20)
-            with viewing(tmp_path / "output", cache=tmp_path / "cache") as seen:
-                address = f"/api/runs/{seen.key}/control"
-                assert seen.get(address).json["settings"]["threads"] == 8
-                told = seen.post(address, {"paused": True, "threads": 3, "who": EVIL}).json
-                assert told["applied"] == ["paused", "threads 3 (was 8)"]
-                assert told["settings"]["paused"] is True
-                assert seen.get(address).json["changes"][0]["who"].startswith(EVIL)
-                assert seen.post(address, {"threads": 0}).status == 400
-                assert seen.post(address, {"threads": 3}, Origin="http://evil.example").status == 403
-                assert seen.post(address, {"stop": True}).json["applied"] == ["stopped"]
-            process.communicate(timeout=60)
-    assert process.returncode == 130
+    with run_at_work(tmp_path, 120, latency=0.05) as seen:
+        address = f"/api/runs/{seen.key}/control"
+        assert seen.get(address).json["settings"]["threads"] == 8
+        reply = seen.post(address, {"paused": True, "threads": 3, "who": EVIL}).json
+        assert reply["applied"] == ["paused", "threads 3 (was 8)"]
+        assert reply["settings"]["paused"] is True
+        assert seen.get(address).json["changes"][0]["who"].startswith(EVIL)
+        for body in ({}, {"model": "x"}, {"threads": 0}, {"rpm": "many"}, {"paused": 1}):
+            assert seen.post(address, body).status == 400
+        assert seen.post(address, {"threads": 3}, Origin="http://evil.example").status == 403
+        assert seen.post(address, {"stop": True}).json["applied"] == ["stopped"]
 
 
 def test_reports_are_written_as_files_that_stand_alone(seen: Viewing, tmp_path: Path) -> None:
@@ -173,7 +172,7 @@ def test_reports_are_written_as_files_that_stand_alone(seen: Viewing, tmp_path: 
 
 def test_the_pages_show_it_in_a_real_browser(seen: Viewing) -> None:
     first, second = keys(seen)
-    with browsing(seen) as page:
+    with signed_in(seen) as page:
         expected = {
             f"/runs/{first}/statistics": "Words per answer",
             f"/runs/{second}/translation": "Deutsch",
@@ -192,22 +191,17 @@ def test_the_pages_show_it_in_a_real_browser(seen: Viewing) -> None:
 
 
 def test_a_run_is_paused_by_a_key_and_resumed_and_stopped_by_the_mouse(tmp_path: Path) -> None:
-    with server(latency=1.0) as simulated:
-        watch = Watch(simulated)
-        with start(command(tmp_path, simulated.url, 500), tmp_path) as process:
-            ready = threading.Event()
-            watch.at("answer", 3, ready.set)
-            assert ready.wait(20)
-            with viewing(tmp_path / "output", cache=tmp_path / "cache") as seen, browsing(seen) as page:
-                page.goto(f"{seen.address.partition('/?')[0]}/runs/{seen.key}/control")
-                page.get_by_role("button", name="Pause").wait_for()
-                page.keyboard.press("p")
-                page.get_by_role("button", name="Resume").wait_for()
-                assert seen.api("control")["settings"]["paused"]
-                page.get_by_label("Threads").fill("3")
-                page.get_by_role("button", name="Apply").click()
-                page.get_by_role("cell", name="threads 3 (was 8)").wait_for()
-                page.get_by_role("button", name="Stop").click()
-                page.get_by_role("button", name="Stop the run").click()
-                process.communicate(timeout=60)
-    assert process.returncode == 130
+    with run_at_work(tmp_path, 500, latency=1.0) as seen, signed_in(seen) as page:
+        page.goto(f"{seen.address.partition('/?')[0]}/runs/{seen.key}/control")
+        page.get_by_role("button", name="Pause").wait_for()
+        page.keyboard.press("p")
+        page.get_by_role("button", name="Resume").wait_for()
+        assert seen.api("control")["settings"]["paused"]
+        page.get_by_label("Threads").fill("3")
+        page.get_by_role("button", name="Apply").click()
+        page.get_by_role("cell", name="threads 3 (was 8)").wait_for()
+        page.get_by_role("button", name="Resume").click()
+        page.get_by_role("button", name="Pause").wait_for()
+        page.get_by_role("button", name="Stop").click()
+        with page.expect_response(lambda response: response.request.method == "POST"):
+            page.get_by_role("button", name="Stop the run").click()
