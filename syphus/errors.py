@@ -3,6 +3,7 @@
     SyphusError
     ├── UsageError            exit 2   something must be fixed before anything is sent
     │   ├── ConfigError                the endpoint, an option or the YAML config
+    │   │   ├── AddressError           a base URL that is wrong, with the right one
     │   │   └── NoEndpointError        no endpoint or no model is configured
     │   ├── InputError                 the annotations
     │   │   └── ImageError             an image that is sent with a query

@@ -15,6 +15,7 @@ from typing import NamedTuple, get_args
 from syphus.config.model_table import EFFORTS, Effort, ModelFamily, Verbosity, find_model
 from syphus.config.settings import Config
 from syphus.errors import ConfigError
+from syphus.text import alternatives
 
 #: Tokens for reasoning, besides those of the answer, by effort. A model that needs less is not billed for more.
 REASONING_ROOM: Mapping[str, int] = {
@@ -117,7 +118,7 @@ def check_fields(config: Config) -> None:
         if value is not None and not isinstance(value, str):
             raise ConfigError(f"extra_body has the {name} {value}, which should be a text.")
         if value is not None and values and value not in values and is_known:
-            raise ConfigError(f"extra_body has the {name} {value}, which is none of {', '.join(values)}.")
+            raise ConfigError(f"extra_body has the {name} {value}; it must be {alternatives(values)}.")
 
 
 def _effort(config: Config, family: ModelFamily | None) -> tuple[Effort | None, list[str]]:

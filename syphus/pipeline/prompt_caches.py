@@ -4,7 +4,7 @@ A server keeps a prefix on the machine that its key leads to, and one machine ta
 others go to machines that have to write the prefix again. So a prefix has as many keys as the rate that is really
 reached asks for, and each is used for no more requests a minute than its machine takes. The first request of a key goes
 alone: those that are sent before its answer would all write. It goes before it is needed, while the other keys still
-have room, so nothing waits for it in a run that is under way. A key that was not used for its lifetime begins anew.
+have room, so nothing waits for it in a run that is under way. A key that was not used for its lifetime is cold again.
 
 A key is chosen when a request is sent, not by its row: keys fill evenly and in order, whatever is left of a run that is
 resumed. They always have the same names, so a resumed run finds what the last one wrote. It knows
@@ -72,7 +72,7 @@ class KeyPool:
         self._places: list[tuple[int, int]] = []  # a heap of numbers and lives: one for each request that may be sent
         self._sent: deque[tuple[float, int, int]] = deque()  # when, number, life: places that come back
         self._opened: dict[int, float] = {}  # keys whose first request is in flight, and since when
-        self._ended: list[int] = []  # a heap of keys that have to begin anew
+        self._ended: list[int] = []  # a heap of keys that will be cold again
         self._resting: list[tuple[float, int]] = []  # a heap of keys whose machines are busy, and until when
         self._patience = FIRST_PATIENCE
         for number in range(max(used, default=-1) + 1):
@@ -180,7 +180,7 @@ class KeyPool:
         return False
 
     def _is_alive(self, number: int, now: float) -> bool:
-        """Return whether a key is warm; one that was not used for too long begins anew."""
+        """Return whether a key is warm; one that was not used for too long is cold again."""
         if number >= len(self._keys) or not self._keys[number].is_warm:
             return False
         if now - self._keys[number].last_used <= self._lifetime:
@@ -382,7 +382,7 @@ class _Watch:
             return f"{found}, after pauses. Probably the server keeps them for less than {rules.minutes} minutes."
         if self.writes:
             return (
-                f"{found}, and {self.writes} wrote them once more. Probably something on the way changes the messages, "
+                f"{found}, and {self.writes} wrote them again. Probably something on the way changes the messages, "
                 "or other programs use the same keys."
             )
         if rules.kind == "prefix":

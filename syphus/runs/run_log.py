@@ -278,12 +278,12 @@ def check_notify(command: str | None, observer: Observer) -> bool:
     try:
         words = split_command(command)
     except ValueError as error:
-        observer.say(f"--notify: {one_line(command, 100)}: {str(error).lower()}; nobody will be notified.")
+        observer.say(f"--notify: {one_line(command, 100)}: {str(error).lower()}; no notification will be sent.")
         return False
     is_found = bool(words) and shutil.which(words[0]) is not None
     if not is_found:
         name = one_line(words[0], 100) if words else "the command"
-        observer.say(f"--notify: {name} is not found; nobody will be notified.")
+        observer.say(f"--notify: {name} is not found; no notification will be sent.")
     if any(_is_code(words, i) and "{" in each for i, each in enumerate(words)):
         observer.say('--notify: nothing is replaced in code. Use "$SYPHUS_MESSAGE" instead of {message}, and so on.')
     return is_found

@@ -285,7 +285,7 @@ def resumed_options(folder: Path, overrides: Mapping[str, object]) -> tuple[str,
     finally:
         store.close()
     if kept is None:
-        raise RunError(f"{folder} keeps no command, since an earlier version made it. Run its command once more.")
+        raise RunError(f"{folder} keeps no command, since an earlier version made it. Run its command again.")
     place: dict[str, object] = {}
     if kept.command == RUN:
         place = {"name": folder.parent.name, "output_dir": folder.parent.parent, "dataset_version": folder.name}

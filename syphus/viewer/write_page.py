@@ -51,7 +51,7 @@ class WrittenFile(NamedTuple):
             lines.append(f"{pluralize(self.left_out, 'picture')} left out: a page carries {_MOST_PICTURES} at most.")
         letters = " ".join(self.fonts.missing[:8])
         if self.fonts.tool_missing:
-            lines.append(f"No letters are embedded, such as {letters}, for want of fonttools: {install_hint('pages')}")
+            lines.append(f"Letters such as {letters} are not embedded. Add fonttools: {install_hint('pages')}")
         elif letters:
             lines.append(
                 f"No font here has letters such as {letters}. Name one with --fonts, or take those of the extra fonts: "

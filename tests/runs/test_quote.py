@@ -259,7 +259,7 @@ def test_a_price_that_is_not_known_leaves_tokens_and_minutes(tmp_path: Path) -> 
         ({"config": {"model": " chat"}}, "The model ' chat' has blanks around its name"),
         (
             {"config": {"model": "gpt-6-luna", "extra_body": {"reasoning_effort": "lots"}}},
-            "extra_body has the reasoning_effort lots, which is none of none, minimal,",
+            "extra_body has the reasoning_effort lots; it must be none, minimal,",
         ),
         ({"config": {"extra_body": {"service_tier": 5}}}, "extra_body has the service_tier 5, which should be a text."),
     ],

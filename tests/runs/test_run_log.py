@@ -156,7 +156,7 @@ def test_a_command_that_cannot_be_found_is_said_at_once_and_changes_nothing(tmp_
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url, 2, notify=command)
     assert ran.exit_code == 0
-    assert ran.lines[0].endswith("nobody will be notified.")
+    assert ran.lines[0].endswith("no notification will be sent.")
 
 
 def test_a_stop_is_notified_with_its_reason(tmp_path: Path) -> None:

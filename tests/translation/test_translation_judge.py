@@ -174,8 +174,8 @@ def test_a_judged_text_cannot_forge_the_marks_around_it() -> None:
     [
         ('{"reason": "", "fault": "none"}', "none", ""),
         ('```json\n{"fault": "left out", "reason": "the hat"}\n```', "left out", ""),
-        ('{"fault": "awful"}', "none", "the fault is none of meaning, left out, added, language, none"),
-        ('{"fault": ["none"]}', "none", "the fault is none of meaning, left out, added, language, none"),
+        ('{"fault": "awful"}', "none", "the fault is not one of meaning, left out, added, language, none"),
+        ('{"fault": ["none"]}', "none", "the fault is not one of meaning, left out, added, language, none"),
         ("It is fine.", "none", "not one JSON object"),
     ],
 )

@@ -72,7 +72,7 @@ def read_verdict(text: str) -> TranslationVerdict:
         return TranslationVerdict(problem="not one JSON object")
     fault = value.get("fault")
     if not isinstance(fault, str) or fault not in TRANSLATION_FAULTS:
-        return TranslationVerdict(problem=f"the fault is none of {', '.join(TRANSLATION_FAULTS)}")
+        return TranslationVerdict(problem=f"the fault is not one of {', '.join(TRANSLATION_FAULTS)}")
     return TranslationVerdict(fault, str(value.get("reason", "")))
 
 
