@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from uuid import UUID
@@ -149,6 +149,51 @@ def reckon_kappa(said: dict[str, dict[str, str]]) -> float:
     return (share - chance) / (1 - chance)
 
 
+def plan(pairs: Sequence[Mapping[str, object]], decisions: int, rng: random.Random) -> list[dict[str, object]]:
+    """Return decisions, as many by each person; three in ten have a verdict drawn at random."""
+    planned: list[dict[str, object]] = []
+    for number in range(decisions):
+        pair = pairs[number // len(PEOPLE)]
+        usual = VERDICTS[number // len(PEOPLE) % len(VERDICTS)]
+        verdict = usual if rng.random() < 0.7 else rng.choice(VERDICTS)
+        planned.append({
+            "id": str(UUID(int=rng.getrandbits(128))),
+            "pair": pair["id"],
+            "n": pair["n"],
+            "text_hash": pair["text_hash"],
+            "reviewer": PEOPLE[number % len(PEOPLE)],
+            "verdict": verdict,
+            **({"instruction": "What?", "answer": "That."} if verdict == "edit" else {}),
+        })  # fmt: skip
+    return planned
+
+
+def send(
+    viewer: ViewerProcess, base: str, planned: Sequence[dict[str, object]], kills: int, rng: random.Random
+) -> list[str]:
+    """Let all people send their decisions while the viewer is killed; return the ids of those that were answered."""
+    acknowledged: list[str] = []
+
+    def person(who: str) -> None:
+        for decision in planned:
+            if decision["reviewer"] == who:
+                viewer.ask(f"{base}/reviews", decision)
+                acknowledged.append(str(decision["id"]))
+
+    threads = [threading.Thread(target=person, args=(who,)) for who in PEOPLE]
+    for thread in threads:
+        thread.start()
+    for kill in range(1, kills + 1):
+        while len(acknowledged) < kill * len(planned) // (kills + 1) and any(map(threading.Thread.is_alive, threads)):
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.02)
+        viewer.kill()
+        viewer.start()
+    for thread in threads:
+        thread.join()
+    return acknowledged
+
+
 def review(decisions: int, kills: int, seed: int) -> bool:
     """Run the trial; print what came out, and return whether all is right."""
     with tempfile.TemporaryDirectory() as name:
@@ -157,50 +202,15 @@ def review(decisions: int, kills: int, seed: int) -> bool:
         runs = viewer.ask("/api/runs")["runs"]
         assert isinstance(runs, list)
         base = f"/api/runs/{runs[0]['key']}"
-        pairs = read_pairs(viewer, base)
         rng = random.Random(seed)
-        sent: dict[str, dict[str, object]] = {}
-        work: dict[str, list[dict[str, object]]] = {who: [] for who in PEOPLE}
-        for number in range(decisions):
-            who, pair = PEOPLE[number % 3], pairs[number // 3]
-            usual = VERDICTS[number // 3 % 3]
-            verdict = usual if rng.random() < 0.7 else rng.choice(VERDICTS)
-            edit = {"instruction": "What?", "answer": "That."} if verdict == "edit" else {}
-            about = {"pair": pair["id"], "n": pair["n"], "text_hash": pair["text_hash"]}
-            decision: dict[str, object] = {
-                "id": str(UUID(int=rng.getrandbits(128))),
-                **about,
-                "reviewer": who,
-                "verdict": verdict,
-                **edit,
-            }
-            work[who].append(decision)
-            sent[str(decision["id"])] = decision
-        done = [0]
-        acknowledged: list[str] = []
-
-        def person(who: str) -> None:
-            for decision in work[who]:
-                viewer.ask(f"{base}/reviews", decision)
-                acknowledged.append(str(decision["id"]))
-                done[0] += 1
-
-        threads = [threading.Thread(target=person, args=(who,)) for who in PEOPLE]
+        planned = plan(read_pairs(viewer, base), decisions, rng)
         began = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for kill in range(kills):
-            while done[0] < (kill + 1) * decisions // (kills + 1) and any(map(threading.Thread.is_alive, threads)):
-                time.sleep(0.005)
-            time.sleep(rng.random() * 0.02)
-            viewer.kill()
-            viewer.start()
-        for thread in threads:
-            thread.join()
+        acknowledged = send(viewer, base, planned, kills, rng)
         seconds = time.monotonic() - began
         agreement = viewer.ask(f"{base}/review/queue?reviewer=dan&limit=1")["agreement"]
         assert isinstance(agreement, dict)
         viewer.kill()
+        sent = {str(decision["id"]): decision for decision in planned}
         return report(run, sent, acknowledged, agreement, (kills, seconds))
 
 

@@ -217,14 +217,14 @@ class ControlDesk:
         try:
             if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_BYTES:
                 raise ValueError("no file of Syphus")
-            told = orjson.loads(path.read_bytes())
-            who = str(told["who"])[:_MAX_WHO]
+            values = orjson.loads(path.read_bytes())
+            who = str(values["who"])[:_MAX_WHO]
             request = ControlRequest(
-                str(told["id"]), float(told["at"]), who, str(told["run"]), {}, bool(told["stop"]), file=name
+                str(values["id"]), float(values["at"]), who, str(values["run"]), {}, bool(values["stop"]), file=name
             )
             if request.run not in ("", self.process):
                 return request._replace(problem="It is for another process, which has ended.")
-            return request._replace(changes=check_changes(dict(told["changes"])))
+            return request._replace(changes=check_changes(dict(values["changes"])))
         except ConfigError as error:
             return request._replace(problem=str(error))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -199,5 +199,5 @@ def changes_before(controls: SessionControls | None) -> str:
         return ""
     given, last = controls.given.as_json(), controls.in_force.as_json()
     changes = [ControlChange(0.0, "", name, given[name], last[name]) for name in given if given[name] != last[name]]
-    told = ", ".join(change.describe() for change in changes)
-    return f"The session before was changed while it worked: {told}. This one starts from the settings of its command."
+    said = ", ".join(change.describe() for change in changes)
+    return f"The session before was changed while it worked: {said}. This one starts from the settings of its command."

@@ -29,13 +29,13 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
         return as_reply(_reply(await viewer.call(partial(control_state, run.folder))))
 
     async def change(request: web.Request) -> web.Response:
-        run, told = viewer.run(request), await body_of(request)
-        stop, who = told.pop("stop", False) is True, _who(told.pop("who", ""))
-        unknown = [name for name in told if name not in list(ControlName)]
-        if unknown or not (told or stop):
+        run, wanted = viewer.run(request), await body_of(request)
+        stop, who = wanted.pop("stop", False) is True, _who(wanted.pop("who", ""))
+        unknown = [name for name in wanted if name not in list(ControlName)]
+        if unknown or not (wanted or stop):
             return refusal(400, f"No such setting: {', '.join(unknown)}." if unknown else "Nothing is to change.")
         try:
-            state = await viewer.call(partial(change_run, run.folder, told, stop, who, _WAIT_SECONDS))
+            state = await viewer.call(partial(change_run, run.folder, wanted, stop, who, _WAIT_SECONDS))
         except RunError as error:  # no process works on it
             return refusal(409, str(error).replace(str(run.folder), run.name))
         except ConfigError as error:
@@ -54,10 +54,9 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
 
 
 def _reply(state: ControlState) -> dict[str, object]:
-    told = state.as_json()
     changes = [{**each._asdict(), "text": each.describe()} for each in reversed(state.changes)]
     applied = [each.describe() for each in state.applied]
-    return {**told, "changes": changes, "applied": applied}
+    return {**state.as_json(), "changes": changes, "applied": applied}
 
 
 def _who(name: object) -> str:

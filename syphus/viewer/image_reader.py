@@ -73,7 +73,7 @@ class ImageReader:
             size=min(size, _LARGEST_SIDE),
         )
 
-    def take_out(self, store: Store, holders: Iterable[Mapping[str, object]]) -> None:
+    def clear_addresses(self, store: Store, holders: Iterable[Mapping[str, object]]) -> None:
         """Set the address of images to None where no store and folder is there to read them from.
 
         `holders` are the objects of a reply that have `images`. Images that a run has kept, and files, stay.

@@ -47,7 +47,7 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
     def with_images(desk: ReviewDesk, store: Store, read: Callable[[ReviewDesk, Store], dict[str, Any]]) -> object:
         """Read pairs, without the addresses of images that can't be read."""
         found = read(desk, store)
-        viewer.images.take_out(store, found["pairs"])
+        viewer.images.clear_addresses(store, found["pairs"])
         return found
 
     async def pairs(request: web.Request) -> web.Response:

@@ -80,13 +80,13 @@ def _page(viewer: Viewer, run: ViewedRun, wanted: PageRequest) -> dict[str, obje
 
 def _rows(viewer: Viewer, store: Store, wanted: PageRequest, side: SideIndex) -> dict[str, object]:
     found = read_page(store, wanted, side)
-    viewer.images.take_out(store, found.rows)
+    viewer.images.clear_addresses(store, found.rows)
     return found.as_json()
 
 
 def _query(viewer: Viewer, store: Store, n: int, address: str) -> dict[str, object] | None:
     found = read_query(store, n, address)
-    viewer.images.take_out(store, [found] if found is not None else [])
+    viewer.images.clear_addresses(store, [found] if found is not None else [])
     return found
 
 

@@ -129,15 +129,15 @@ async def _page(client: _Client, page: str) -> WrittenPage:
     name, _, query = page.strip("/").partition("?")
     filters = dict(parse_qsl(query))
     asked = f"{name}?{urlencode({'limit': '50', **filters})}"
-    told = ", ".join(f"{each}: {value}" for each, value in filters.items() if each not in ("after", "before", "limit"))
+    shown = ", ".join(f"{each}: {value}" for each, value in filters.items() if each not in ("after", "before", "limit"))
     if name == "overview":
         return overview_page(await client.get("overview"))
     if name == "queries":
-        return queries_page(await client.get(asked), told)
+        return queries_page(await client.get(asked), shown)
     if name.startswith("queries/") and name.count("/") == 1:
         return query_page(await client.get(name))
     if name == "pairs":
-        return pairs_page(await client.get(asked), told)
+        return pairs_page(await client.get(asked), shown)
     if name in _REPORTS:
         return _REPORTS[name](await client.get(name))
     if name in _OTHERS:
