@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from math import inf, sqrt
 from typing import NamedTuple
 
-Z = 1.96  #: of a 95% interval
+from syphus.quality.estimates import Z, wilson
 
 
 class Bounds(NamedTuple):
@@ -47,7 +47,7 @@ class Stratum(NamedTuple):
     @property
     def bad_share(self) -> Bounds:
         """The share of bad ones."""
-        return wilson(self.bad, self.judged, self.size)
+        return share_of(self.bad, self.judged, self.size)
 
     @property
     def bad_mass(self) -> Bounds:
@@ -55,17 +55,15 @@ class Stratum(NamedTuple):
         return Bounds(*(each * self.size for each in self.bad_share))
 
 
-def wilson(hits: int, count: int, size: float = inf) -> Bounds:
+def share_of(hits: int, count: int, size: float = inf) -> Bounds:
     """Return a share and its interval, of `count` units drawn from `size`; the interval is empty if all were drawn."""
     if not count:
         return Bounds(0.5, 0.0, 1.0)
     share = hits / count
     if count >= size:
         return Bounds(share, share, share)
-    z = Z * (sqrt((size - count) / (size - 1)) if size < inf else 1.0)
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return Bounds(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
+    low, high = wilson(share, count, Z * (sqrt((size - count) / (size - 1)) if size < inf else 1.0))
+    return Bounds(share, min(share, low), max(share, high))
 
 
 def total(parts: Sequence[Bounds]) -> Bounds:

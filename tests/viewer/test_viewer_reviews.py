@@ -18,7 +18,7 @@ from syphus.ledger.reviewed import count_run_reviews
 from syphus.ledger.store import open_for_reading
 from syphus.runs.run_settings import GENERATE
 from syphus.viewer.random_order import bits_for, number_at, place_of
-from syphus.viewer.worth import Bounds, Stratum, allocate, part_of, recall, wilson
+from syphus.viewer.worth import Bounds, Stratum, allocate, part_of, recall, share_of
 
 RULE = "mentions its own source"
 
@@ -187,8 +187,8 @@ def test_intervals_hold_as_often_as_they_say() -> None:
 
 
 def test_shares_of_sums_at_their_ends() -> None:
-    assert wilson(0, 0) == Bounds(0.5, 0, 1)
-    assert wilson(3, 3, 3) == Bounds(1, 1, 1)
+    assert share_of(0, 0) == Bounds(0.5, 0, 1)
+    assert share_of(3, 3, 3) == Bounds(1, 1, 1)
     assert part_of(Bounds(0, 0, 0), Bounds(0, 0, 0)) is None
     assert part_of(Bounds(10, 10, 10), Bounds(0, 0, 0)) == Bounds(1, 1, 1)
     whole = part_of(Bounds(10, 8, 12), Bounds(0, 0, 5))
