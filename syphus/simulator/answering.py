@@ -16,13 +16,13 @@ from syphus.simulator.chat_request import ChatRequest, images_of, read_chat
 from syphus.simulator.completion import Exchange, normal_reply
 from syphus.simulator.embeddings import ROUTE as EMBEDDINGS
 from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, read_embeddings_request
-from syphus.simulator.faults import FAULTS, Cost
+from syphus.simulator.faults import FAULTS, Cost, draw_fault, scripted
 from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, add_reasoning, write_answer
 from syphus.simulator.profiles import PROFILES
 from syphus.simulator.prompt_cache import CacheLookup, CacheRule, CacheSettings, SimulatedCache, check_cache_fields
 from syphus.simulator.prompt_reader import ParsedPrompt, PromptReader
 from syphus.simulator.replies import SimulatedReply
-from syphus.simulator.settings import OK, Simulation
+from syphus.simulator.settings import Simulation
 from syphus.simulator.stats import BATCH_TIER, CLIENT_LEFT, RequestRecord, ServerStats, Tariff, read_tariffs
 from syphus.types import BYTES_PER_TOKEN, Usage
 
@@ -261,10 +261,10 @@ class FaultChooser:
         number = self._count
         self._count += 1
         draw = self._random.random()  # always one per request, so that a script changes nothing for later requests
-        if number < len(simulation.script):
-            chosen = simulation.script[number]
-            return "" if chosen == OK else chosen
-        return self._poison(prompt, simulation) or _pick(draw, simulation.faults)
+        chosen = scripted(simulation.script, number)
+        if chosen is not None:
+            return chosen
+        return self._poison(prompt, simulation) or draw_fault(draw, simulation.faults)
 
     def _poison(self, prompt: ParsedPrompt, simulation: Simulation) -> str:
         fault = _matching(simulation.poison, prompt)
@@ -278,11 +278,3 @@ class FaultChooser:
 def _matching(poison: Mapping[str, str], prompt: ParsedPrompt) -> str:
     """Return the fault for the last user message, or for the annotation whose answer that message corrects."""
     return next((name for text, name in poison.items() if text in prompt.last_user or text in prompt.annotation), "")
-
-
-def _pick(draw: float, shares: Mapping[str, float]) -> str:
-    for name, share in shares.items():
-        draw -= share
-        if draw < 0:
-            return name
-    return ""

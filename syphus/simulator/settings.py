@@ -12,13 +12,12 @@ import orjson
 from syphus.errors import ConfigError
 from syphus.simulator.answer_forms import SCHEMA_HABITS
 from syphus.simulator.batches.batch_faults import BATCH_FAULTS, BatchCall, Level, as_script, check_batch_fault
-from syphus.simulator.faults import FAULTS
+from syphus.simulator.faults import FAULTS, OK
 from syphus.simulator.learning import OBEDIENCE, Obedience
 from syphus.simulator.profiles import PROFILES
 from syphus.simulator.prompt_cache import CacheRule
 from syphus.simulator.stats import read_tariffs
 
-OK = "ok"  #: in a script: no fault
 _QUICK = 300.0  # speed of the clock of batches: seven minutes pass in less than two seconds
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from syphus.simulator.faults import OK
 from syphus.simulator.replies import Delivery, SimulatedReply, html_reply, openai_error
-
-OK = "ok"  #: in a script: no fault
 
 
 class BatchCall(StrEnum):
@@ -43,7 +42,7 @@ class BatchFault(NamedTuple):
 
 
 _RESET = SimulatedReply(200, delivery=Delivery.RESET)
-_SERVER_ERROR = openai_error(500, "The server had an error while processing your request.", "server_error")
+SERVER_ERROR = openai_error(500, "The server had an error while processing your request.", "server_error")
 _SLOW = openai_error(
     429,
     "Rate limit reached. Please try again later.",
@@ -84,7 +83,7 @@ BATCH_FAULTS: Mapping[str, BatchFault] = {
     "lost_call": _call("the connection is reset, and nothing is done", _RESET),
     "hung_call": _call("no reply, and nothing is done", SimulatedReply(200, delivery=Delivery.HANG)),
     "bad_gateway": _call("502, and nothing is done", _BAD_GATEWAY),
-    "server_error": _call("500, and nothing is done", _SERVER_ERROR),
+    "server_error": _call("500, and nothing is done", SERVER_ERROR),
     "slow_down": _call("429 with Retry-After, and nothing is done", _SLOW),
     "forbidden": _call("403: the key may not do this", _FORBIDDEN),
     "no_credit": _call("429 insufficient_quota, and nothing is done", _NO_CREDIT),

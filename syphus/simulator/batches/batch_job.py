@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-DAY = 86_400.0
 _VALIDATING_SHARE, _MOST_VALIDATING = 0.1, 60.0  # of a batch's duration, and at most so many seconds
 _FINALIZING_SHARE = 0.05
 _MOST_CANCELLING = 600.0

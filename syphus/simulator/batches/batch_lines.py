@@ -12,10 +12,10 @@ import orjson
 
 from syphus.simulator.batches.batch_job import Json
 from syphus.simulator.replies import JSON, SimulatedReply
+from syphus.types import BYTES_PER_TOKEN
 
 _PAUSE_EVERY = 500  # lines; validation lets others work in between
 _MOST_ERRORS = 100
-_BYTES_PER_TOKEN = 4
 
 EXPIRED = ("batch_expired", "This request could not be executed before the completion window expired.")
 CANCELLED = ("batch_cancelled", "This request was not executed, because the batch was cancelled.")
@@ -98,7 +98,7 @@ class InputFile:
             self.model = model
             self._check_model(model, number)
         asked = body.get("messages", body.get("input"))
-        self.tokens += len(orjson.dumps(asked)) // _BYTES_PER_TOKEN
+        self.tokens += len(orjson.dumps(asked)) // BYTES_PER_TOKEN
 
     def _check_model(self, model: str, number: int) -> None:
         rules = self.rules

@@ -16,12 +16,13 @@ from aiohttp import web
 
 from syphus.simulator.answering import Answerer
 from syphus.simulator.auth import authenticate
-from syphus.simulator.batches.batch_faults import BATCH_FAULTS, OK, BatchCall, as_script
+from syphus.simulator.batches.batch_faults import BATCH_FAULTS, BatchCall, as_script
 from syphus.simulator.batches.batch_job import BatchClock, BatchJob, Json
 from syphus.simulator.batches.batch_worker import BatchWorker, new_file_id
 from syphus.simulator.batches.file_store import BATCH, LIFETIME, FileStore, StoredFile
 from syphus.simulator.batches.multipart import receive
 from syphus.simulator.chat_request import bad_request, parse_body
+from syphus.simulator.faults import scripted
 from syphus.simulator.replies import Delivery, Rejected, SimulatedReply, deliver, json_reply, openai_error
 from syphus.simulator.settings import Simulation
 
@@ -125,7 +126,7 @@ class BatchRoutes:
         script = as_script(self.simulation.batch_calls.get(call, ""))
         number = self._calls[call]
         self._calls[call] += 1
-        return script[number] if number < len(script) and script[number] != OK else ""
+        return scripted(script, number) or ""
 
     async def _do(self, call: BatchCall, request: web.BaseRequest, item: str) -> SimulatedReply | Path:
         """Do what a call asks for. Return the reply, or the file that is the reply."""
@@ -231,9 +232,9 @@ class BatchRoutes:
         metadata = body.get("metadata")
         _check_metadata(metadata)
         after = body.get("output_expires_after")
-        script, number = simulation.batch_script, self._created
+        number = self._created
         self._created += 1
-        fault = script[number] if number < len(script) and script[number] != OK else ""
+        fault = scripted(simulation.batch_script, number) or ""
         spread = Random(f"batch/{simulation.seed}/{number}").gauss(0, simulation.batch_sigma)
         lives = 0.0 if azure or not simulation.batch_hours else simulation.batch_hours * _HOUR
         job = BatchJob(

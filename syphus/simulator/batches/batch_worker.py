@@ -15,6 +15,7 @@ import orjson
 
 from syphus.simulator.answering import Answerer, ParsedRequest
 from syphus.simulator.auth import Client
+from syphus.simulator.batches.batch_faults import SERVER_ERROR
 from syphus.simulator.batches.batch_job import BatchJob, BatchStatus, Json
 from syphus.simulator.batches.batch_lines import (
     CANCELLED,
@@ -27,6 +28,7 @@ from syphus.simulator.batches.batch_lines import (
     unanswered_line,
 )
 from syphus.simulator.batches.file_store import BATCH_OUTPUT, LIFETIME, FileStore, StoredFile
+from syphus.simulator.faults import draw_fault
 from syphus.simulator.replies import Delivery, Rejected, SimulatedReply, openai_error
 from syphus.simulator.settings import Simulation
 
@@ -38,7 +40,6 @@ _CODES_AT_ONCE = {
     "input_modified": "The blob input has been modified after the batch job was submitted.",
     "input_no_permissions": "It is not possible to access the blob input.",
 }
-_SERVER_ERROR = openai_error(500, "The server had an error while processing your request.", "server_error")
 _RATE_LIMITED = openai_error(429, "Rate limit reached. Please try again later.", "requests", code="rate_limit_exceeded")
 _NO_STREAM = openai_error(400, "Streaming is not supported in the Batch API.", param="stream", code="invalid_value")
 _INTERNAL = "The batch failed because of an internal error."
@@ -173,7 +174,7 @@ class BatchWorker:
             case "line_no_response" | "line_timeout":
                 errors.write(unanswered_line(line_id, custom_id, TIMED_OUT if fault == "line_timeout" else None))
             case "line_server_error" | "line_rate_limited":
-                reply = _SERVER_ERROR if fault == "line_server_error" else _RATE_LIMITED
+                reply = SERVER_ERROR if fault == "line_server_error" else _RATE_LIMITED
                 errors.write(answered_line(line_id, custom_id, f"req_{line_id}", reply))
             case _:
                 reply = self._reply(job, line, line_id)
@@ -202,11 +203,7 @@ class BatchWorker:
         if not self.simulation.batch_faults:
             return ""
         draw = Random(f"lines/{self.simulation.seed}/{job.number}/{number}").random()
-        for name, share in self.simulation.batch_faults.items():
-            draw -= share
-            if draw < 0:
-                return name
-        return ""
+        return draw_fault(draw, self.simulation.batch_faults)
 
     def _reply(self, job: BatchJob, line: Json, line_id: str) -> SimulatedReply:
         """Return the reply to the request in a line, and bill it."""
@@ -222,7 +219,7 @@ class BatchWorker:
         except Rejected as rejected:
             reply = rejected.reply
         if reply.delivery is not Delivery.WHOLE:
-            reply = _SERVER_ERROR
+            reply = SERVER_ERROR
         call.status = reply.status
         job.tokens_in += call.usage.prompt_tokens
         job.tokens_out += call.usage.completion_tokens
@@ -270,7 +267,7 @@ class BatchWorker:
                     await asyncio.sleep(0)
 
     def _publish(self, job: BatchJob, kind: str, at: float) -> str | None:
-        """Make a file of what was written, and return its id. An empty file is none, except where Azure has one."""
+        """Make a file of what was written, and return its id; None if nothing was, unless Azure has an empty file."""
         written = self._result_path(job, kind)
         size = written.stat().st_size if written.exists() else 0
         azure = job.azure or job.fault == "zero_byte_error_file"

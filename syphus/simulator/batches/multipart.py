@@ -73,7 +73,7 @@ class _Form:
         self._held += piece
 
     async def skip(self) -> None:
-        """Go behind the next delimiter."""
+        """Skip to after the next delimiter."""
         await self.field()
 
     async def headers(self) -> bytes | None:
@@ -91,7 +91,7 @@ class _Form:
         return headers
 
     async def field(self) -> bytes:
-        """Return the content of a short part, and go behind its delimiter."""
+        """Return the content of a short part, and skip its delimiter."""
         while (end := self._held.find(self._delimiter)) < 0:
             if len(self._held) > _LONGEST_FIELD:
                 raise bad_request("A field of the form is too long.", None, None)
@@ -100,7 +100,7 @@ class _Form:
         return content
 
     async def copy(self, file: BinaryIO) -> int:
-        """Write the content of a part into `file`, go behind its delimiter, and return the bytes that were written."""
+        """Write the content of a part into `file`, skip its delimiter, and return the bytes that were written."""
         size, kept = 0, len(self._delimiter) - 1
         while (end := self._held.find(self._delimiter)) < 0:
             ready = max(0, len(self._held) - kept)

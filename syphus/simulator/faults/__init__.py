@@ -8,6 +8,6 @@ table.py     the table of faults
 """
 
 from syphus.simulator.faults import answers, limits, outages, refusals  # each adds its faults to the table
-from syphus.simulator.faults.table import FAULTS, Cost, Fault
+from syphus.simulator.faults.table import FAULTS, OK, Cost, Fault, draw_fault, scripted
 
-__all__ = ["FAULTS", "Cost", "Fault", "answers", "limits", "outages", "refusals"]
+__all__ = ["FAULTS", "OK", "Cost", "Fault", "answers", "draw_fault", "limits", "outages", "refusals", "scripted"]

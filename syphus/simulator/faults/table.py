@@ -5,7 +5,7 @@ The name of the function becomes the name of the fault, its docstring the descri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -33,6 +33,23 @@ class Fault:
 
 
 FAULTS: dict[str, Fault] = {}
+OK = "ok"  #: in a script: no fault
+
+
+def scripted(script: Sequence[str], number: int) -> str | None:
+    """Return the fault of a script for the call of this number, counted from 0; "" for none, None after its end."""
+    if number >= len(script):
+        return None
+    return "" if script[number] == OK else script[number]
+
+
+def draw_fault(draw: float, shares: Mapping[str, float]) -> str:
+    """Return the fault that a number from 0 to 1 falls on, by the shares of the faults; "" for none."""
+    for name, share in shares.items():
+        draw -= share
+        if draw < 0:
+            return name
+    return ""
 
 
 def add_fault(name: str, description: str, make_reply: ReplyMaker, cost: Cost = Cost.FREE) -> None:
