@@ -4,7 +4,7 @@
 
 Each run has 1 to 20 batches whose times are drawn from the published quantiles (7 minutes in the median, 19 hours for
 one of a hundred), and a deadline of 5 minutes to 24 hours. The decisions are those of `syphus.batch.plan`: by batch or
-online, and when to cancel. The rest is reckoned: no request is sent, online answers take up to 1.2 times the usual
+online, and when to cancel. The rest is calculated: no request is sent, online answers take up to 1.2 times the usual
 seconds, a cancelled batch ends within `cancel_seconds`, and brings the share that was answered until then. `can be met`
 are the deadlines that asking everything online from the beginning would meet.
 """
@@ -34,7 +34,6 @@ class Outcome(NamedTuple):
     possible: bool
     by_batch: bool
     share: float
-    spare: float  # seconds between the deadline and the end
 
 
 def play(rng: random.Random) -> Outcome:
@@ -49,7 +48,6 @@ def play(rng: random.Random) -> Outcome:
     if not by_batch:
         end, share = slower * pace.seconds * rows / THREADS, 1.0
     else:
-        end, left = 0.0, float(rows)
         for now in sorted({0.0, *durations}):  # the plan looks again whenever a batch has ended
             open_rows = LINES * sum(each > now for each in durations)
             switch = switch_at(0.0, deadline, now, pace.needs(open_rows), CANCELLING)
@@ -59,7 +57,7 @@ def play(rng: random.Random) -> Outcome:
         left = sum(LINES * (1 - switch / each) for each in later)
         end = max(durations) if not later else switch + CANCELLING + slower * pace.seconds * left / THREADS
         share = (left + 0.5 * (rows - left)) / rows
-    return Outcome(end <= deadline, possible, by_batch, share, deadline - end)
+    return Outcome(end <= deadline, possible, by_batch, share)
 
 
 def main() -> None:

@@ -15,7 +15,16 @@ from syphus.batch.routes import Problem, RouteError, ServerBatch
 from syphus.batch.take_in import MISSING_CAUSE, TakeIn, Tally
 from syphus.errors import ProviderError
 from syphus.ledger.sessions import RequestCounts, RequestKind
-from syphus.ledger.shards import LineState, Shard, ShardState, change_shard, get_shard, line_counts, release_lines
+from syphus.ledger.shards import (
+    LineState,
+    Shard,
+    ShardState,
+    change_shard,
+    get_shard,
+    line_counts,
+    open_total,
+    release_lines,
+)
 from syphus.text import format_duration, pluralize, sentence
 
 FIRST_POLL = 0.2  #: seconds; the pauses grow with the age of the batch
@@ -77,14 +86,14 @@ class Courier:
         self._desk.path_of(shard).unlink(missing_ok=True)
 
     async def cancel(self, shard: Shard) -> None:
-        """Ask the server to cancel a batch; its results are taken in as ever. It is asked a few times."""
+        """Ask the server to cancel a batch; its results are taken in as usual. It is asked a few times."""
         for number in range(MOST_TRIES):
             try:
                 batch = await self._desk.routes.cancel(shard.batch_id)
             except RouteError as error:
                 if error.problem is Problem.REFUSED:  # it has ended meanwhile
                     return
-                await self._desk.pause(error.wait if error.wait is not None else 0.2 * 2**number)
+                await self._desk.pause_after(error, 0.2 * 2**number)
             else:
                 await self._desk.change(shard, status=batch.status)
                 return
@@ -94,7 +103,7 @@ class Courier:
     async def _poll(self, shard: Shard, *, once: bool) -> bool:
         """Look at a batch until it has ended, with pauses that grow with its age; return whether it has."""
         seen, since, unknown = shard.status, time.time(), 0
-        told = _STUCK.get(seen, 0.0)
+        warn_after = _STUCK.get(seen, 0.0)
         while True:
             try:
                 batch = await self._desk.routes.get(shard.batch_id)
@@ -109,13 +118,13 @@ class Courier:
                     await self._ended(shard, batch)
                     return True
                 if batch.status != seen:
-                    seen, since, told = batch.status, time.time(), _STUCK.get(batch.status, 0.0)
+                    seen, since, warn_after = batch.status, time.time(), _STUCK.get(batch.status, 0.0)
                     await self._desk.change(shard, status=seen, seen_at=since)
                 if once:
                     return False
             age = time.time() - since
-            if told and age > told:
-                told *= 2
+            if warn_after and age > warn_after:
+                warn_after *= 2
                 self._desk.say(
                     f"Batch {shard.batch_id} has been {seen.replace('_', ' ')} for {format_duration(age)}. It is not "
                     "sent again; `syphus batches FOLDER --cancel` cancels it."
@@ -126,7 +135,7 @@ class Courier:
     async def _after_poll_error(self, shard: Shard, error: RouteError, unknown: int) -> int:
         """Wait, or raise `ProviderError`; return how often the server did not know the batch, one after the other."""
         if error.problem is Problem.REFUSED:
-            raise ProviderError(f"{sentence('A batch can not be looked at', str(error))} It stays at the server.")
+            raise ProviderError(f"{sentence('The server does not show a batch', str(error))} It stays at the server.")
         if error.problem is Problem.MISSING:
             unknown += 1
             if unknown >= MOST_TRIES and time.time() > (shard.created_at or 0.0) + self._desk.config.listing_delay:
@@ -178,7 +187,7 @@ class Courier:
 
         Some servers show them a while after the batch has ended. What may be billed is not sent again on its own.
         """
-        batch, ended, wait, told = None, shard.ended_at or 0.0, FIRST_POLL, False
+        batch, ended, wait, has_warned = None, shard.ended_at or 0.0, FIRST_POLL, False
         delay = self._desk.config.listing_delay
         while True:
             with contextlib.suppress(RouteError):
@@ -192,8 +201,8 @@ class Courier:
                 return shard, batch, False
             if once or time.time() >= ended + _MOST_LATE * delay:
                 break
-            if time.time() >= ended + delay and not told:
-                told = True
+            if time.time() >= ended + delay and not has_warned:
+                has_warned = True
                 self._desk.say(f"Batch {shard.batch_id} is {shard.status}, but shows no file of results yet.")
             await self._desk.pause(wait)
             wait = min(self._desk.config.poll, 2 * wait)
@@ -232,7 +241,7 @@ class Courier:
                 missing += error.problem in (Problem.MISSING, Problem.REFUSED)
                 if missing >= MOST_TRIES:
                     return str(error)
-                await self._desk.pause(error.wait if error.wait is not None else wait)
+                await self._desk.pause_after(error, wait)
                 wait = min(self._desk.config.poll, 60.0, 2 * wait)
             else:
                 return ""
@@ -244,10 +253,7 @@ class Courier:
 
         Lines that a completed batch lacks, and those that may be among unreadable ones, are perhaps billed.
         """
-        row = self._desk.store.read_one(
-            "SELECT count(*), total(bound) FROM shard_line WHERE shard = ? AND state = 0", shard.id
-        )
-        missing, bounds = (int(row[0]), float(row[1])) if row is not None else (0, 0.0)
+        missing, bounds = open_total(self._desk.store, shard.id)
         billed = missing if shard.status == "completed" else min(missing, strange.unreadable)
 
         def write() -> None:
@@ -272,7 +278,7 @@ class Courier:
         share = bounds * billed / missing if missing else 0.0
         unknown = self._desk.budget.settle(share, None, True)
         self._desk.budget.reserved = max(0.0, self._desk.budget.reserved - (bounds - share))
-        await self._desk.commit(write)
+        await self._desk.session.writer.perform_or_raise(write)
         if shard.status == "failed":
             self._desk.budget.requests -= shard.lines
         if shard.status == "completed" and shard.ended_at is not None and shard.created_at is not None:

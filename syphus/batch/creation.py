@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from syphus.batch.gather import FOLDER, shard_path
 from syphus.batch.routes import FINGERPRINT, BatchApi, Problem, RouteError, ServerBatch
 from syphus.config.values import BatchConfig
 from syphus.errors import ProviderError
+from syphus.ledger.sessions import session_start
 from syphus.ledger.shards import Shard, ShardState, change_shard, read_shards, release_lines
 from syphus.ledger.store import Store
 from syphus.pipeline.budget import Budget
@@ -69,7 +69,7 @@ class ShardDesk:
         return shard_path(self.folder, shard.fingerprint)
 
     def say(self, line: str) -> None:
-        """Tell a person a line."""
+        """Show people a line."""
         self.session.say(line)
 
     async def shrink(self, shard: Shard, why: str, stated: float | None) -> None:
@@ -101,25 +101,18 @@ class ShardDesk:
                 status="not created", missing=shard.lines,
             )  # fmt: skip
 
-        await self.commit(write)
+        await self.session.writer.perform_or_raise(write)
         self.budget.reserved = max(0.0, self.budget.reserved - shard.reserved)
         self.budget.requests -= shard.lines
         self.path_of(shard).unlink(missing_ok=True)
 
     def session_began(self) -> float:
         """Return when the session began, in seconds since the epoch."""
-        began = self.store.read_value("SELECT started FROM session WHERE id = ?", self.session.records.session)
-        return float(began or 0.0)
+        return session_start(self.store, self.session.records.session)
 
     async def change(self, shard: Shard, **values: object) -> None:
         """Write columns of a shard; return once they are on the disk."""
-        await self.commit(lambda: change_shard(self.store, shard.id, **values))
-
-    async def commit(self, statements: Callable[[], None]) -> None:
-        """Let a function write; return once that is on the disk. Raises the fault of the disk."""
-        await self.session.writer.perform(statements)
-        if self.session.writer.fault is not None:
-            raise self.session.writer.fault
+        await self.session.writer.perform_or_raise(lambda: change_shard(self.store, shard.id, **values))
 
     async def pause(self, seconds: float) -> None:
         """Wait. Raises `StoppedError` if the session ends meanwhile."""
@@ -128,6 +121,10 @@ class ShardDesk:
                 await self.stopping.wait()
         if self.stopping.is_set():
             raise StoppedError
+
+    async def pause_after(self, error: RouteError, seconds: float) -> None:
+        """Wait as long as the server asks to, or these seconds if it does not say. Raises what `pause` raises."""
+        await self.pause(seconds if error.wait is None else error.wait)
 
 
 class Creation:
@@ -142,7 +139,6 @@ class Creation:
         self._listed_at = 0.0
         self._files: dict[str, str] | None = None
         self.quiet_until = 0.0  #: when one list shows all batches that may have been created before a restart
-        self.lists = 0  #: of batches or files, in this session
 
     async def upload(self, shard: Shard) -> None:
         """Upload the file of a shard, unless a run that was killed has done so.
@@ -162,7 +158,7 @@ class Creation:
                 except RouteError as error:
                     tries += 1
                     await self._after_upload_error(shard, error, tries)
-                    await self._desk.pause(error.wait if error.wait is not None else wait)
+                    await self._desk.pause_after(error, wait)
                     wait = min(60.0, 2 * wait)
                     if error.problem is Problem.UNCERTAIN:
                         self._files = None
@@ -191,7 +187,6 @@ class Creation:
         """Return the id of an uploaded file by its name, which has the fingerprint; "" if it is not there."""
         async with self._listing:
             if self._files is None:
-                self.lists += 1
                 try:
                     self._files = await self._desk.routes.list_files()
                 except RouteError:
@@ -220,7 +215,7 @@ class Creation:
                     if await self._adopt(shard):
                         return
                 elif error.problem is Problem.BUSY or (error.problem is Problem.MISSING and tries < MOST_TRIES):
-                    await self._desk.pause(error.wait if error.wait is not None else wait)
+                    await self._desk.pause_after(error, wait)
                     wait = min(60.0, 2 * wait)
                 else:
                     await self._refused(shard, error)
@@ -274,7 +269,6 @@ class Creation:
             while self._listed_at < due:
                 await self._desk.pause(max(0.0, due - time.time()))
                 began = time.time()
-                self.lists += 1
                 try:
                     self._listed, self._listed_at = await self._desk.routes.list_batches(since), max(began, due)
                 except RouteError as error:
@@ -283,6 +277,6 @@ class Creation:
                             f"{error}. A batch may exist that only a list can show, so nothing is sent again. Once "
                             "lists work, run the same command again; or see `syphus batches FOLDER --give-up`."
                         ) from error
-                    await self._desk.pause(error.wait if error.wait is not None else wait)
+                    await self._desk.pause_after(error, wait)
                     wait = min(60.0, 2 * wait)
             return self._listed

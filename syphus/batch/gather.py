@@ -20,6 +20,7 @@ import orjson
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error
 from syphus.errors import ProviderError
 from syphus.io.durable import storage_faults, sync_folder
+from syphus.ledger.sessions import session_start
 from syphus.ledger.shards import Line, LineState, Shard, ShardState, add_shard, get_shard, lines_of, next_shard_id
 from syphus.ledger.store import Store
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController
@@ -237,9 +238,8 @@ class ShardMaker:
         now = time.time()
 
         def write() -> None:
-            numbers = self._store.read_uncommitted("SELECT coalesce(max(id), 0) + 1 FROM shard")
             new = Shard(
-                id=int(numbers[0][0]),
+                id=next_shard_id(self._store),
                 stage=target.stage,
                 endpoint=target.endpoint,
                 model=target.model,
@@ -342,7 +342,7 @@ class GatheringSender(RequestSender):
         batch = get_shard(self._store, shard)
         if batch.answered:
             return replace(verdict, action=Action.RECORD, message=one_line(verdict.message), caused_by_row=True)
-        began = self._store.read_value("SELECT started FROM session WHERE id = ?", self._session.records.session)
+        began = session_start(self._store, self._session.records.session)
         return verdict if (batch.settled_at or 0.0) >= began else None
 
 

@@ -88,7 +88,6 @@ class ServerBatch(NamedTuple):
     created_at: float
     errors: tuple[BatchError, ...]
     completed: int  #: requests that are done, as it claims
-    total: int
 
     @property
     def has_ended(self) -> bool:
@@ -237,7 +236,6 @@ def _batch(data: Mapping[str, object]) -> ServerBatch:
         created_at=_number(data.get("created_at")),
         errors=tuple(_error(each) for each in listed) if isinstance(listed, list) else (),
         completed=int(_number(counts.get("completed"))),
-        total=int(_number(counts.get("total"))),
     )
 
 

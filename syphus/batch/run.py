@@ -13,9 +13,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any
 
 from syphus.batch.by_hand import take_in_by_hand, write_by_hand
 from syphus.batch.closing import batches_by_state, what_is_left
@@ -107,7 +105,7 @@ class BatchRun:
         self._store, self._stage = work.store, work.stage.name
         self.writer = Writer(work.store, work.records, work.pairs, self._stop_on_fault, work.threads)
         admission.note_reservation = self.writer.note_reservation
-        retry = RetryPolicy(config.max_attempts, config.first_wait, _random(work.seed))
+        retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))
         self._session = SessionContext(
             *(work.stage, work.records, self.writer, work.stats, retry, session_limits(work, config)),
             *(work.trusted, clock, observer.say),
@@ -155,14 +153,6 @@ class BatchRun:
         self._threads = max(self._threads, workers)
         if self._loop is not None:
             self._loop.grow(workers)
-
-    async def guard(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do some work besides, and stop everything if it fails."""
-        try:
-            await work
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run must not go on as if nothing had happened
-            self.stop(error)
-            self.abandon()
 
     def abandon(self) -> None:
         """Wait for nothing any more."""
@@ -387,8 +377,3 @@ class BatchRun:
     def progress(self) -> str:
         """Return the open batches by state, as text."""
         return batches_by_state(self._open_shards(), time.time())
-
-
-def _random(seed: int) -> random.Random:
-
-    return random.Random(seed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -212,7 +212,7 @@ class TakeIn:
                 session.stats.errors[found.cause] += 1
             else:
                 session.stats.usage += found.completion.usage
-        await self._commit(lambda: self._put(chunk, counts, host))
+        await session.writer.perform_or_raise(lambda: self._put(chunk, counts, host))
         if any(found.completion is not None for found in chunk):
             now = session.clock()
             state.health.record_answer(now, chunk[0].line.row, now)
@@ -231,11 +231,6 @@ class TakeIn:
         )
         count_attempts(self._store, (found.line.row for found in chunk if found.state is not LineState.REJECTED))
         records.write_request_counts(counts)
-
-    async def _commit(self, statements: Callable[[], None]) -> None:
-        await self._session.writer.perform(statements)
-        if self._session.writer.fault is not None:
-            raise self._session.writer.fault
 
 
 _NAMES = {

@@ -238,6 +238,11 @@ def begin_session(
     return session
 
 
+def session_start(store: Store, session: int) -> float:
+    """Return when a session began, in seconds since the epoch."""
+    return float(store.read_value("SELECT started FROM session WHERE id = ?", session) or 0.0)
+
+
 def end_session(store: Store, session: int, stopped: str, seconds: float, now: float) -> None:
     """Store the end of a session, and commit. `stopped` says why it ended early, or is empty."""
     store.execute("UPDATE session SET ended = ?, stopped = ?, seconds = ? WHERE id = ?", now, stopped, seconds, session)

@@ -11,7 +11,7 @@ their requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
@@ -112,8 +112,9 @@ _OPEN = ", ".join(f"'{state}'" for state in OPEN_STATES)
 
 
 def next_shard_id(store: Store) -> int:
-    """Return the number of the next shard."""
-    return int(store.read_value("SELECT max(id) FROM shard") or 0) + 1
+    """Return the number of the next shard, after those of the open transaction."""
+    ((newest,),) = store.read_uncommitted("SELECT coalesce(max(id), 0) FROM shard")
+    return int(newest) + 1
 
 
 def add_shard(store: Store, shard: Shard, session: int, lines: Iterable[Line]) -> None:
@@ -164,20 +165,16 @@ def open_requests(store: Store) -> tuple[int, float]:
     return int(row[0]) - int(settled[0]), max(0.0, float(row[1]) - float(settled[1]))
 
 
+def open_total(store: Store, shard: int) -> tuple[int, float]:
+    """Return how many lines of a shard have no result, and the dollars that they may cost at most."""
+    row = store.read_one("SELECT count(*), total(bound) FROM shard_line WHERE shard = ? AND state = 0", shard)
+    assert row is not None
+    return int(row[0]), float(row[1])
+
+
 def has_open_shards(store: Store, stage: str) -> bool:
     """Return whether any shard of a stage may still bring answers from a server."""
     return any(shard.state is not ShardState.BY_HAND for shard in read_shards(store, stage, only_open=True))
-
-
-def waiting_rows(store: Store, stage: str) -> int:
-    """Return how many rows of a stage wait for an open shard."""
-    return int(
-        store.read_value(
-            "SELECT count(DISTINCT row) FROM shard_line JOIN shard ON shard.id = shard "
-            "WHERE shard_line.state = 0 AND stage = ?",
-            stage,
-        )
-    )
 
 
 def lines_of(store: Store, request: Request) -> list[tuple[int, LineState, bytes]]:
@@ -231,11 +228,3 @@ def line_counts(store: Store, shard: int) -> Mapping[LineState, int]:
     """Return how many lines of a shard are in each state, those of the open transaction included."""
     rows = store.read_uncommitted("SELECT state, count(*) FROM shard_line WHERE shard = ? GROUP BY state", shard)
     return {LineState(state): count for state, count in rows}
-
-
-def durations(store: Store) -> Iterator[float]:
-    """Yield the seconds that each batch of the run took from its creation to its end."""
-    for created, ended in store.read(
-        "SELECT created_at, ended_at FROM shard WHERE created_at IS NOT NULL AND ended_at > created_at ORDER BY id"
-    ):
-        yield ended - created

@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from syphus.types import Request
 
@@ -72,6 +72,29 @@ class SlowStart:
                     start.set()
         for start in starts:
             start.set()
+
+
+class Stoppable(Protocol):
+    """What works through a stage, and can be stopped: by the first and the second Ctrl-C, or by a fault."""
+
+    stopped_by: Exception | None
+
+    def stop(self, reason: Exception) -> None:
+        """Send nothing more, but wait for what is in flight."""
+        ...
+
+    def abandon(self) -> None:
+        """Wait no longer."""
+        ...
+
+
+async def guard(run: Stoppable, work: Coroutine[Any, Any, None]) -> None:
+    """Do some work beside a run, and stop the run if the work fails."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run must not go on as if nothing had happened
+        run.stop(error)
+        run.abandon()
 
 
 class WorkerPool:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from syphus.config.sampling import resolve_sampling
 from syphus.config.secrets import SecretRedactor
@@ -26,6 +25,7 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
+from syphus.pipeline.concurrency import Stoppable
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.loop import REQUEST_LOG, Loop
@@ -231,20 +231,6 @@ def fewer_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
-
-
-class Stoppable(Protocol):
-    """What the first and the second Ctrl-C stop. `Loop` is one."""
-
-    stopped_by: Exception | None
-
-    def stop(self, reason: Exception) -> None:
-        """Send nothing more, but wait for what is in flight."""
-        ...
-
-    def abandon(self) -> None:
-        """Wait no longer."""
-        ...
 
 
 @contextlib.contextmanager

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from syphus.endpoints.classify import Action
 from syphus.endpoints.structured import with_form, without_form
 from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
-from syphus.pipeline.concurrency import FormTrial, SlowStart, WorkerPool
+from syphus.pipeline.concurrency import FormTrial, SlowStart, WorkerPool, guard
 from syphus.pipeline.failures import FailureHandler
 from syphus.pipeline.health import FirstAnswers
 from syphus.pipeline.hedging import Hedger
@@ -54,18 +53,18 @@ class Loop:
         self._failures = FailureHandler(session, queue, self._canary, self._being_asked.values, self._finish)
         queue.prefers_new = lambda: any(state.is_in_doubt for state in admission.endpoint_states)
         self._form_trial = FormTrial(session.clock)
-        self._start, self._workers = SlowStart(), WorkerPool(self._work, self.guard)
+        self._start, self._workers = SlowStart(), WorkerPool(self._work, partial(guard, self))
         self.grow = self._workers.grow  #: lets at least so many rows be worked on at once
         self.stopped_by: Exception | None = None
 
     async def run(self, workers: int) -> None:
         """Return when every row has an outcome, or, after a stop, when no request is in flight any more."""
-        helpers = [asyncio.create_task(self.guard(self._start.run(workers, self._has_no_trouble)))]
+        helpers = [asyncio.create_task(guard(self, self._start.run(workers, self._has_no_trouble)))]
         if self._sender.gathers:
             self._start.endpoint_works.set()  # nobody is asked
         elif self._session.limits.hedging:
             hedger = Hedger(self._queue, self._admission, self._session.stats, self._session.clock, self._send_second)
-            helpers.append(asyncio.create_task(self.guard(hedger.run(self._being_asked.values))))
+            helpers.append(asyncio.create_task(guard(self, hedger.run(self._being_asked.values))))
         self._workers.grow(workers)
         try:
             await self._run_workers()
@@ -128,14 +127,6 @@ class Loop:
 
     def _has_no_trouble(self) -> bool:
         return not (self._early_failures or self._plugin_faults or self._session.stats.errors)
-
-    async def guard(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do some work beside the workers, and stop everything if it fails."""
-        try:
-            await work
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run must not go on as if nothing had happened
-            self.stop(error)
-            self.abandon()
 
     async def _process(self, item: WorkItem) -> None:
         records, entry = self._session.records, Entry(item.row, None, item.requests)
@@ -202,7 +193,7 @@ class Loop:
             finally:
                 self._release(ask)
 
-        task = asyncio.create_task(self.guard(send()))
+        task = asyncio.create_task(guard(self, send()))
         self._hedges.add(task)
         task.add_done_callback(self._hedges.discard)
 

@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from syphus.ledger.control_desk import STOP, ControlDesk, ControlName, ControlRequest, ControlSettings
 from syphus.ledger.records import Records
 from syphus.ledger.sessions import ControlChange, SessionControls, write_changes
 from syphus.ledger.store import Store
 from syphus.pipeline.admission import AdmissionController
+from syphus.pipeline.concurrency import Stoppable, guard
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
 
@@ -37,16 +38,11 @@ class StageControl:
     allow_threads: Callable[[int], tuple[int, str]]
 
 
-class SteeredRun(Protocol):
+class SteeredRun(Stoppable, Protocol):
     """What works through a stage: a `Loop`, or the passes of a batch."""
-
-    stopped_by: Exception | None
 
     def grow(self, workers: int, /) -> None:
         """Let at least so many rows be worked on at once."""
-
-    async def guard(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do some work besides, and stop everything if it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ async def controlled(stage_control: StageControl | None, parts: ControlledParts)
         yield
         return
     control = RunControl(stage_control, parts)
-    watching = asyncio.create_task(parts.loop.guard(control.run()))
+    watching = asyncio.create_task(guard(parts.loop, control.run()))
     try:
         yield
     finally:

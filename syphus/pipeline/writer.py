@@ -150,6 +150,12 @@ class Writer:
             self._statements.append(write)
             await self._committed()
 
+    async def perform_or_raise(self, write: Callable[[], None]) -> None:
+        """Let `write` write into the next commit; return once that is on the disk. Raises the fault of the disk."""
+        await self.perform(write)
+        if self.fault is not None:
+            raise self.fault
+
     def serve(self, workers: int) -> None:
         """Gather as many entries for a commit as fit so many workers."""
         self._usual_group = _group_size(workers)
