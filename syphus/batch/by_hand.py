@@ -10,7 +10,8 @@ from syphus.batch.courier import Courier
 from syphus.batch.gather import FOLDER, shard_path
 from syphus.batch.take_in import TakeIn
 from syphus.errors import ConfigError, InputError
-from syphus.io.durable import storage_faults, sync_folder
+from syphus.io.durable import replace_file
+from syphus.io.text_files import missing
 from syphus.ledger.shards import Shard, ShardState, read_shards
 from syphus.ledger.store import Store
 from syphus.pipeline.endpoint_state import EndpointState
@@ -19,12 +20,11 @@ from syphus.text import pluralize
 
 def check_by_hand(file: Path | None, results: Sequence[Path]) -> None:
     """Raise `ConfigError` for files that can't be written or read."""
-    if file is not None and (file.exists() or not file.absolute().parent.is_dir()):
-        problem = "it exists already" if file.exists() else "its folder does not exist"
-        raise ConfigError(f"--batch-file {file}: {problem}.")
+    if file is not None and not file.absolute().parent.is_dir():
+        raise ConfigError(f"--batch-file {file}: its folder does not exist.")
     for path in results:
         if not path.is_file():
-            raise ConfigError(f"--batch-results {path}: no such file.")
+            raise ConfigError(f"--batch-results {missing(path, 'file')}.")
 
 
 def open_by_hand(store: Store, stage: str) -> list[Shard]:
@@ -33,18 +33,17 @@ def open_by_hand(store: Store, stage: str) -> list[Shard]:
 
 
 def write_by_hand(store: Store, stage: str, target: Path) -> int:
-    """Write all requests that wait for results by hand into one file; return their number. Raises `StorageError`."""
+    """Write all requests that wait for results by hand into one file; return their number.
+
+    Raises what `replace_file` raises.
+    """
     shards = open_by_hand(store, stage)
     if not shards:
         return 0
-    part = target.with_name(f".{target.name}.part")
-    with storage_faults(target):
-        with part.open("wb") as whole:
-            for shard in shards:
-                with shard_path(store.folder / FOLDER, shard.fingerprint).open("rb") as file:
-                    shutil.copyfileobj(file, whole, 1 << 20)
-        part.replace(target)
-        sync_folder(target.absolute().parent)
+    with replace_file(target) as whole:
+        for shard in shards:
+            with shard_path(store.folder / FOLDER, shard.fingerprint).open("rb") as file:
+                shutil.copyfileobj(file, whole, 1 << 20)
     return sum(shard.lines for shard in shards)
 
 

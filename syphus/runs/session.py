@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
+from syphus.batch.by_hand import check_by_hand
 from syphus.batch.gather import FOLDER
 from syphus.batch.plan import plan_batches
 from syphus.batch.run import run_by_batch
@@ -80,7 +81,7 @@ class StageRunner:
 
     `request_builder` makes the requests, and `attachments` their images. For another model, make another
     runner from a context with another config. `simulation` is the simulated endpoint for
-    `--offline`, if it is not the default one.
+    `--offline`, if it is not the default one. Raises `ConfigError` for files of `--batch-file` that can't be used.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class StageRunner:
         route: ApiRoute = CHAT_ROUTE,
         simulation: Simulation | None = None,
     ) -> None:
+        check_by_hand(context.options.batch_file, context.options.batch_results)
         self._context = context
         self._simulation = simulation
         self._store = store

@@ -224,6 +224,17 @@ def test_requests_go_to_a_server_by_hand(tmp_path: Path) -> None:
     assert ran.states == {State.OK: 7}
 
 
+@pytest.mark.parametrize("option", ["batch_file", "batch_results"])
+def test_a_file_by_hand_in_no_folder_is_refused_before_anything_is_put_aside(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "none" / "file.jsonl"
+    given: dict[str, Any] = {option: path if option == "batch_file" else (path,)}
+    with server() as at:
+        ran = run_rows(tmp_path, at.url, 3, {"batch": SETTINGS}, **given)
+    assert isinstance(ran.error, ConfigError)
+    assert str(path) in str(ran.error)
+    assert not ran.folder.exists()
+
+
 def test_a_server_without_batches_gets_one_line_and_nothing_is_billed(tmp_path: Path) -> None:
     with server(batches=False) as at:
         ran = by_batch(tmp_path, at, 4)
