@@ -168,7 +168,10 @@ def resume(folder: StrPath, **options: Unpack[RunOptions]) -> CompletedRun | Com
 
 @machine_faults()
 def list_runs(output: StrPath = "output") -> list[RunSummary]:
-    """Return the runs in and below a folder: state, counts, cost, age and command. Raises `RunError` if it is none."""
+    """Return the runs in and below a folder: state, counts, cost, age and command.
+
+    Raises `RunError` if there is no such folder.
+    """
     from syphus.runs.reader import find_runs, summarize_run
 
     return [summarize_run(folder) for folder in find_runs(Path(output))]

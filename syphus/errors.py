@@ -48,13 +48,15 @@ class UsageError(SyphusError):
     """Something must be fixed before anything can be sent.
 
     `record` is the file and number of the record at fault, or None if the fault is not in a single record.
+    `has_hint` says that the message names the option that leaves the record out.
     """
 
     exit_code = 2
 
-    def __init__(self, message: str, record: tuple[str, int] | None = None) -> None:
+    def __init__(self, message: str, record: tuple[str, int] | None = None, *, has_hint: bool = False) -> None:
         super().__init__(message)
         self.record = record
+        self.has_hint = has_hint
 
 
 class ConfigError(UsageError):

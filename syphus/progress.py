@@ -39,14 +39,16 @@ class _Stream(Protocol):
 class PlainObserver(Observer):
     """Writes plain lines: to a pipe, a log file, or a terminal without cursor control.
 
-    Lines about progress and events begin with the time. `now` gives the time of day.
+    Lines about progress and events begin with the time. `now` gives the time of day, and `every` is the number of
+    seconds between two lines about progress.
     """
 
     is_live = False  #: whether lines are redrawn in place
 
-    def __init__(self, stream: _Stream, now: Callable[[], datetime] = local_time) -> None:
+    def __init__(self, stream: _Stream, now: Callable[[], datetime] = local_time, every: float = PLAIN_EVERY) -> None:
         self._stream = stream
         self._now = now
+        self._every = every
         self._watch = StopWatch()
 
     def say(self, line: str) -> None:
@@ -59,12 +61,12 @@ class PlainObserver(Observer):
 
     def reading(self, rows: int, share: float | None = None) -> None:
         """Show how many rows have been read, every now and then."""
-        if self._watch.is_due(PLAIN_EVERY):
+        if self._watch.is_due(self._every):
             self._say_at(_DAY_AND_TIME, _reading_line(rows, share))
 
     def converting(self, line: str) -> None:
         """Show the progress of a conversion, every now and then."""
-        if self._watch.is_due(PLAIN_EVERY):
+        if self._watch.is_due(self._every):
             self._say_at(_DAY_AND_TIME, line)
 
     @contextlib.asynccontextmanager
@@ -93,7 +95,7 @@ class PlainObserver(Observer):
     async def _show(self, view: RunView) -> None:
         formatter = ProgressFormatter(view, self._now)
         while True:
-            await asyncio.sleep(PLAIN_EVERY)
+            await asyncio.sleep(self._every)
             self._say_at(_DAY_AND_TIME, formatter.line())
 
     def _say_at(self, form: str, line: str) -> None:

@@ -285,7 +285,7 @@ def _cost_of(run: RunSummary) -> str:
 
 
 def print_status(folder: Path, *, as_json: bool) -> bool:
-    """Print the state of a run, or the runs below a folder that is none; return whether a process works on it."""
+    """Print the state of a run, or the runs below another folder; return whether a process works on it."""
     from syphus import api
     from syphus.ledger.store import FILE
     from syphus.runs.reader import find_runs

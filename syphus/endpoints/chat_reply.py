@@ -364,7 +364,7 @@ def _empty_outcome(completion: Completion) -> Outcome:
 
 
 def _known_reason(reason: str) -> str:
-    """Return what a finish reason in other words means; itself if that can't be told."""
+    """Return what a finish reason in other words means; itself if that is unknown."""
     if reason in COMPLETE_REASONS | CUT_OFF_REASONS | FILTERED_REASONS:
         return reason
     for known, parts in _REASON_PARTS.items():

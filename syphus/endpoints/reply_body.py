@@ -253,7 +253,7 @@ def _stream_data(body: bytes) -> Iterator[bytes]:
 
 
 def _json_lines(body: bytes) -> Iterator[object]:
-    """Yield the JSON values of a body with one on each line, up to the first line that is none."""
+    """Yield the JSON values of a body with one on each line, up to the first line that is not JSON."""
     for line in body.splitlines():
         if line.strip() and line.strip()[:1] != b":":
             try:

@@ -120,7 +120,7 @@ class ReviewedPairs:
 
 
 def _earlier(result: QueryResult, number: int) -> Iterator[int]:
-    """Yield the numbers of the earlier rounds of a pair. As for translation, pairs that name each other are none."""
+    """Yield the numbers of a pair's earlier rounds. As for translation, pairs that name each other are not rounds."""
     pairs = result.pairs
     return (each for each in pairs[number - 1].related if each < number and number not in pairs[each - 1].related)
 

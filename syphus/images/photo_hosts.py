@@ -34,7 +34,7 @@ class RefusedError(NoPhotoError):
 
 
 class NoAddressError(FailedError):
-    """What should be an address is none. It is not asked for again, and says nothing about the server."""
+    """What should be an address is not a valid one. It is not asked for again, and says nothing about the server."""
 
 
 class BusyError(FailedError):

@@ -171,14 +171,14 @@ def unread_reason(head: bytes) -> str:
 def image_files(folder: str | Path) -> Iterator[Path]:
     """Yield the image files below a folder, frame 9 before frame 10. Raises `InputError`.
 
-    They are told by their suffixes, and others by their first bytes: a photo without a suffix, a PDF, or a format that
-    is not read. Those are left out if they lie beside an image of the same name, as a camera's raw files do.
+    Suffixes identify them, and in other files the first bytes: a photo without a suffix, a PDF, or a format that is not
+    read. Those are left out if they lie beside an image of the same name, as a camera's raw files do.
     """
     return _files(folder, IMAGES, "image")
 
 
 def video_files(folder: str | Path) -> Iterator[Path]:
-    """Yield the video files below a folder in the order of their names, told as `image_files` does."""
+    """Yield the video files below a folder in the order of their names, identified as in `image_files`."""
     return _files(folder, VIDEOS, "video")
 
 

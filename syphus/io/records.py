@@ -135,7 +135,7 @@ def readable(parts: Iterable[Record], read: Callable[[Record], T], what: str) ->
         except InputError as error:
             problem, bad = f"{error} ({what} {number})", bad_records.get()
             if bad is None:
-                raise InputError(f"{problem}; --allow-bad-rows leaves it out", error.record) from error
+                raise InputError(f"{problem}; --allow-bad-rows leaves it out", error.record, has_hint=True) from error
             bad.problems.append(problem)
         else:
             yield value

@@ -245,10 +245,10 @@ class Records:
             ],
         )
 
-    def move_bill(self) -> None:
-        """Add the answers that were written to those that are added up already, if they are many."""
+    def move_bill(self, every: int = BILL_EVERY) -> None:
+        """Add the answers that were written to those that are added up already, if there are `every` of them."""
         newest = min(self._unwritten, default=self._next_answer) - 1
-        if newest >= self._billed + BILL_EVERY:
+        if newest >= self._billed + every:
             self._store.execute(MOVE_BILL, self._billed, newest)
             self._store.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", BILLED, newest)
             self._billed = newest

@@ -49,7 +49,7 @@ class KeyFilter:
     One bit stands for many keys: a request that is not in here has no answer, one that is may have one.
     """
 
-    _BYTES = 2**20  # after a million answers one request in nine is looked up in vain
+    _BYTES = 2**20  # after a million answers one request in nine is looked up although it is not there
 
     def __init__(self, keys: Iterable[bytes]) -> None:
         self._bits = bytearray(self._BYTES)

@@ -9,7 +9,7 @@ Only requests that were sent after the newest answer count. If a dozen requests 
 them end at the same moment, when nothing else is in flight any more; that says nothing about the endpoint. In the same
 way, only an answer to a request that was sent later shows that a row which got none was refused by itself.
 
-A row that is told to slow down while others are answered is not what a rate limit does. How likely that would be by
+A rate limit does not refuse one row while others are answered. How likely that would be by
 chance follows from how often rows were refused that were answered later.
 
 If the first answers of a run all fail alike, more of them would be a waste of money: the end token is missing and every

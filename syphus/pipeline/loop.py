@@ -271,7 +271,7 @@ class Loop:
         self._queue.put_back(item, self._session.clock() + wait)
 
     async def _adapt(self, item: WorkItem, result: SendResult) -> None:
-        """Ask again without what was refused. What one row has tried in vain is that row's failure."""
+        """Ask again without what was refused. If a change of one row did not help, that row fails."""
         verdict, state, request = result.verdict, result.endpoint_state, result.request
         verdict = without_form(verdict, request)
         if required := [change.name for change in verdict.changes if change.name in request.required]:

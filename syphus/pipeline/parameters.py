@@ -209,7 +209,7 @@ class ParameterLearning:
     async def note_rejection(
         self, row: int, tried: RowChanges | None, learned: LearnedParameters, message: str
     ) -> None:
-        """Take back what was changed in vain: the endpoint rejects the row in the same words as before."""
+        """Take back a change that did not help: the endpoint rejects the row in the same words as before."""
         if tried and tried.repeats(message) and learned.take_back(row, tried.newest):
             await self._store(learned.name, learned.dumps())
 

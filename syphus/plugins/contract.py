@@ -24,7 +24,6 @@ from syphus.types import Pair, Query
 if TYPE_CHECKING:  # few plugins have heuristics, and every command would import all of scoring
     from syphus.answers.scoring.candidates import Heuristic
 
-ALLOW_BAD_ROWS = "--allow-bad-rows"
 MAX_SKIPPED_RECORDS = 1_000  #: records that a plugin may fail on; the input is read again for each
 
 _END = object()
@@ -236,9 +235,9 @@ def _next_error(read: Callable[[], Iterable[object]]) -> UsageError | None:
 
 def with_bad_rows_hint(fault: UsageError) -> UsageError:
     """Return an error with the option that leaves its record out, if it is in a single record."""
-    if fault.record is None or ALLOW_BAD_ROWS in str(fault):
+    if fault.record is None or fault.has_hint:
         return fault
-    return type(fault)(f"{fault}. To count such rows as failed, add {ALLOW_BAD_ROWS}", fault.record)
+    return type(fault)(f"{fault}. To count such rows as failed, add --allow-bad-rows", fault.record, has_hint=True)
 
 
 def load_prompt_template(dataset: AbstractDataset, path: str | Path = "") -> PromptTemplate:

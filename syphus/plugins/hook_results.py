@@ -44,7 +44,7 @@ def checked_texts(hook: str, values: object) -> tuple[str, ...]:
 
 
 def check_pairs_of_text(hook: str, pairs: Iterable[Pair]) -> None:
-    """Raise `TypeError` or `ValueError` if a text or id of the pairs is none that JSON can hold."""
+    """Raise `TypeError` or `ValueError` if JSON can't hold a text or id of the pairs."""
     texts = [text for pair in pairs for text in (pair.instruction, pair.answer, pair.id)]
     try:
         if not text_problem("".join(texts)):  # all at once: one by one takes ten times as long

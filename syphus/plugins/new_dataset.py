@@ -1,7 +1,7 @@
 """Writes a new plugin and its prompt for a file of annotations: `syphus new`.
 
 The file is looked at first. What identifies a row, what text is shown to the model, and which images belong to it is
-guessed from the names and the values of its columns, and told, so that it can be corrected.
+guessed from the names and the values of its columns. The guesses are printed, so that they can be corrected.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def new_dataset(
             file.write(content.encode())
             file.flush()
     problem = shape.note or _first_problem(plugin, source)
-    lines = [f"{source}: {shape.kind}, {_count(shape, guess)}", *_told(shape, guess)]
+    lines = [f"{source}: {shape.kind}, {_count(shape, guess)}", *_guess_lines(shape, guess)]
     lines += [f"Note: {problem}"] if problem else []
     return NewDataset(f"{class_name}.{module}", plugin, prompt, (*lines, f"Wrote {plugin} and {prompt}."))
 
@@ -226,7 +226,7 @@ def _has_numbers(column: Column) -> bool:
     return column.is_file and all("#" in text for text in column.texts)
 
 
-def _told(shape: Shape, guess: _Guess) -> list[str]:
+def _guess_lines(shape: Shape, guess: _Guess) -> list[str]:
     """Return what was guessed, a line each."""
     if guess.key is not None:
         key = guess.key.name + (", once for all rows with the same" if guess.grouped else "")

@@ -98,7 +98,7 @@ def balance(path: Path, output: Path, options: BalanceOptions, tick: Callable[[i
     """Choose pairs of the instruction file `path` and write the train file `output`; return what was left out.
 
     `tick` gets the number of pairs read so far. Raises `InputError` for a file that can't be read, `ConfigError` for a
-    share that is none, `StorageError` if the disk fails.
+    share out of range, `StorageError` if the disk fails.
     """
     most = dict(_shares(options.most))
     overlaps = Overlaps(text for file in options.against for text in _some_texts_of(file))

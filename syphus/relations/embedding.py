@@ -57,11 +57,11 @@ class EmbedStage:
         body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
         return Request(request_key(body), body, names=frozenset(fields), required=frozenset({"dimensions"}))
 
-    def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002
+    def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002  as every stage
         """Accept the answer: the endpoint has checked that it holds a vector for each text."""
         return Judgement(Outcome(State.OK))
 
-    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002
+    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002  as every stage
         """Return no lines: vectors are no pairs."""
         return ""
 

@@ -147,7 +147,7 @@ class GenerateStage:
         return context.request_builder.request(messages, row.used, owner, shared=shared, answer=answer)
 
     def _needs_correction(self, row: Row) -> bool:
-        """Return whether the next answer needs to be told what was wrong.
+        """Return whether the next request needs to say what was wrong with the last answer.
 
         A fresh sample of the same prompt is usable more often than an answer to a correction, which weak models repeat.
         So only later rounds correct, and those in which the same prompt would bring the same answer: some servers and

@@ -279,7 +279,7 @@ def _report(store: Store) -> Report:
 
 
 def parse_states(states: str | Sequence[str]) -> tuple[State, ...]:
-    """Return states by their names. Raises `ConfigError` for a name that is none."""
+    """Return states by their names. Raises `ConfigError` for a name that no state has."""
     names = _listed(states)
     for name in names:
         if name.lower() not in list(State):

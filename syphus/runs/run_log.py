@@ -42,16 +42,22 @@ class RunLog(Observer):
     """Passes everything on to another observer, and keeps it with the times in `run.log`, without secrets.
 
     Nothing is written before the first stage begins: running a finished run again changes no file. A log that can't be
-    written stops nothing, since the ledger has all that counts.
+    written stops nothing, since the ledger has all that counts. `most` is the size of each of the two files in bytes.
     """
 
     def __init__(
-        self, folder: Path, observer: Observer, scrub: Callable[[str], str], now: Callable[[], datetime] = local_time
+        self,
+        folder: Path,
+        observer: Observer,
+        scrub: Callable[[str], str],
+        now: Callable[[], datetime] = local_time,
+        most: int = MAX_LOG_BYTES,
     ) -> None:
         self._folder = folder
         self._observer = observer
         self._scrub = scrub
         self._now = now
+        self._most = most
         self._held: list[str] = []  # lines until the first stage begins
         self._file: IO[bytes] | None = None
         self._size = 0
@@ -135,7 +141,7 @@ class RunLog(Observer):
             return
         data = line.encode("utf-8", "backslashreplace")
         with contextlib.suppress(OSError):
-            if self._size + len(data) > MAX_LOG_BYTES:
+            if self._size + len(data) > self._most:
                 self._file.close()
                 (self._folder / LOG_FILE).replace(self._folder / OLD_LOG_FILE)
                 self._file = (self._folder / LOG_FILE).open("ab", buffering=0)

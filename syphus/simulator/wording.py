@@ -109,7 +109,7 @@ def lower_first(fact: str) -> str:
 
 
 def to_second_person(fact: str) -> str:
-    """Return a narration as told to the camera wearer: "You open the door" for "C opens the door"."""
+    """Return a narration that addresses the camera wearer: "You open the door" for "C opens the door"."""
     text = _PERSON.sub(lambda found: f"a {found[1].lower()}", fact)
     text = _SUBJECT.sub(lambda found: f"you {_second_person_verb(found[1])}", text)
     text = _WHOM.sub("you", _WHOSE.sub("your", text))

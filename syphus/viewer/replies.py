@@ -29,7 +29,7 @@ def refusal(status: int, error: str) -> web.Response:
 
 
 async def body_of(request: web.Request) -> dict[str, object]:
-    """Return the JSON object that a page has sent. Raises `aiohttp.web.HTTPBadRequest` if it is none."""
+    """Return the JSON object that a page has sent. Raises `aiohttp.web.HTTPBadRequest` for anything else."""
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             value = orjson.loads(await request.read())

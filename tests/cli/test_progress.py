@@ -332,22 +332,20 @@ def test_lines_scroll_above_the_panel_and_a_narrower_terminal_leaves_nothing_beh
     assert screen.rows[3:] == [""]
 
 
-def test_plain_lines_about_progress_begin_with_the_time(view: RunView, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syphus.progress.PLAIN_EVERY", 0.0)
+def test_plain_lines_about_progress_begin_with_the_time(view: RunView) -> None:
     stream = io.StringIO()
 
     async def watch_for_a_moment() -> None:
-        async with PlainObserver(stream, noon).watching(view):
+        async with PlainObserver(stream, noon, every=0.0).watching(view):
             await asyncio.sleep(0.01)
 
     asyncio.run(watch_for_a_moment())
     assert stream.getvalue().startswith("2026-12-01 14:31:55 queries  600 of 1,000  60%  $2.00  ETA -  ok 600")
 
 
-def test_reading_shows_rows_and_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syphus.progress.PLAIN_EVERY", 0.0)
+def test_reading_shows_rows_and_their_share() -> None:
     stream = io.StringIO()
-    PlainObserver(stream, noon).reading(144_000, 0.07)
+    PlainObserver(stream, noon, every=0.0).reading(144_000, 0.07)
     assert stream.getvalue() == "2026-12-01 14:31:55 reading: 144,000 rows  7%\n"
 
 

@@ -63,7 +63,7 @@ class _Life:
                 records = Records(self._store, stage, 1 + STAGES.index(stage))
                 for row in list(records.pending())[: rng.randint(1, 5)]:
                     records.write(self._entry(records, row))
-                records.move_bill()
+                records.move_bill(every=3)
                 self._store.commit()
             case "reopen":
                 reopen(self._store, stage, rng.sample([State.INVALID, State.FAILED, State.OK], 2))
@@ -96,8 +96,7 @@ class _Life:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_counters_say_what_the_tables_say(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syphus.ledger.records.BILL_EVERY", 3)
+def test_the_counters_say_what_the_tables_say(tmp_path: Path, seed: int) -> None:
     with closing(open_for_writing(tmp_path)) as store:
         life, seen = _Life(store, seed), set[str]()
         for _ in range(60):

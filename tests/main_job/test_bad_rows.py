@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from harness import HERE, Ran, run_rows, server
 
+from syphus.errors import InputError
+from syphus.plugins.contract import with_bad_rows_hint
 from syphus.runs.reader import read_query
 from syphus.types import State
 
@@ -199,3 +201,10 @@ def test_the_remedy_for_a_bad_id_is_named(tmp_path: Path, identifier: str) -> No
     refused = run_bad(tmp_path, loading, text, allow_bad_rows=False)
     assert (refused.exit_code, str(refused.error).count("--allow-bad-rows")) == (2, 1)
     assert run_bad(tmp_path, loading, text).states == {OK: 1, FAILED: 1}
+
+
+def test_the_hint_is_given_whatever_the_annotations_say() -> None:
+    fault = InputError("in.json: record 2: no time in '--allow-bad-rows'", ("in.json", 2))
+    hinted = with_bad_rows_hint(fault)
+    assert str(hinted) == f"{fault}. To count such rows as failed, add --allow-bad-rows"
+    assert with_bad_rows_hint(hinted) is hinted

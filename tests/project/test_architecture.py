@@ -114,6 +114,13 @@ def test_the_diagram_in_the_design_note_shows_the_layers() -> None:
     assert shown == [tuple(sorted(layer)) for layer in LAYERS]
 
 
+def test_the_rooms_for_contributors_are_in_the_order_of_the_layers() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    shown = re.findall(r"`(\w+)`", page.partition("one room for each job.")[2].partition("Imports only")[0])
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert shown == [each for layer in LAYERS for each in layer if each in rooms]
+
+
 def test_imports_point_down() -> None:
     rank = {each: number for number, layer in enumerate(LAYERS) for each in layer}
     upward = [

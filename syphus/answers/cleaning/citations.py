@@ -1,6 +1,6 @@
 r"""Takes off citation marks that point at nothing: `[1][2]`, `【4:0†source】`, `[^1^]`, `(source: ...)`, `there.²`.
 
-A mark is told from a sound bracket by its form and its place: it follows a word or a full stop, and ends a clause. A
+A mark differs from a sound bracket by its form and its place: it follows a word or a full stop, and ends a clause. A
 plain number in brackets may also be an index, an interval or a label in the picture, so it needs more evidence than a
 form that nothing else has. What stands in the annotation, or in the question that is answered, is never a mark.
 """
@@ -129,7 +129,7 @@ class _Evidence(IntEnum):
 
     NONE = 0
     WITH_OTHERS = 1  #: only if the answer has marks that are certain
-    DOUBTFUL = 2  #: so too, and the answer can't be used if there are none
+    DOUBTFUL = 2  #: so too, and without any of these the answer can't be used
     CERTAIN = 3
 
 

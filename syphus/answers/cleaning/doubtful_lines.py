@@ -1,6 +1,6 @@
 """Finds last lines that may be no part of an answer: the end of a draft, a heading, a label, the next turn of a chat.
 
-They can't be told from a sound line, so they make the answer invalid. What can be told is taken off by `endings.py`.
+They look like sound lines, so they make the answer invalid. What is certain to be no part is taken off by `endings.py`.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ def _without_last(text: _Text) -> str | None:
 
 
 def ends_story(known: str, head: str, line: str) -> bool:
-    """Return whether a last line is the end of what was to be told: a word or two, or "The End" behind a narrative."""
+    """Return whether a last line is the end of a story: a word or two, or "The End" after a narrative."""
     if _FEW_WORDS.fullmatch(line) is None:
         return False
     is_end = _NUMBER.search(line) is None and line.strip("*_~ .!").lower() == "the end"

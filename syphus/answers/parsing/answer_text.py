@@ -65,7 +65,7 @@ def skip_thinking(text: str) -> AnswerText:
     """Return what follows the thinking blocks (`<think>...</think>`) at the start of an answer.
 
     Some chat templates put the opening tag into the prompt: then the block ends at a `</think>` at the end of a line.
-    A tag at the start of a later line is a problem, because the answer can no longer be told from the thinking.
+    A tag at the start of a later line is a problem, because nothing shows where the thinking ends.
     """
     if _SIGN.search(text) is None:
         return AnswerText(text)
@@ -91,8 +91,8 @@ def skip_thinking(text: str) -> AnswerText:
 def extract_answer(text: str) -> AnswerText:
     """Return the text of an answer without byte order mark, thinking blocks, and what is wrapped around all of it.
 
-    What encloses everything is a wrapper; what comes before the answer and closes is a draft; if the two can't be told
-    apart, there is a problem. If nothing is left, the text is empty and there is a problem.
+    What encloses everything is a wrapper; what comes before the answer and closes is a draft; if both are
+    possible, there is a problem. If nothing is left, the text is empty and there is a problem.
     """
     text = text.removeprefix("\ufeff")
     cut = _without_draft_between_lines(text)

@@ -13,7 +13,7 @@ Alpaca format, belongs to its instruction: it is the next line of it.
 
 Rules for ambiguous text:
 
-- A header is at the start of its line: `The question: why?` is text. Remarks after the last answer cannot be told from
+- A header is at the start of its line: `The question: why?` is text. Remarks after the last answer look like a part of
   that answer, so they stay.
 - `Q:` and `A:` are headers only if there is no `Question:` and no `Answer:`. If there is also a `B:`, they may be
   choices or speakers, which is a problem.

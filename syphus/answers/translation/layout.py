@@ -116,7 +116,7 @@ def compare_layouts(source: Layout, translated: Layout, before: str, after: str)
 def find_doubled_marks(source: str, text: str) -> str:
     """Return the first two marks that end a sentence of `text`, if it has more of such than the source has; or "".
 
-    An ellipsis is one mark, and the full stop of an abbreviation is none ("etc.?").
+    An ellipsis is one mark, and the full stop of an abbreviation is not counted ("etc.?").
     """
     if not _MARK_RUN.search(text):
         return ""

@@ -221,7 +221,7 @@ def _find_lost_fraction(
 ) -> _Faults:
     """Return the fault of "half an hour" that became "an hour": nothing in the translation says a fraction.
 
-    That may be a phrase, a word that contains one ("Kuchenhälfte"), a number that is none, or the value in minutes.
+    That may be a phrase, a word that contains one ("Kuchenhälfte"), a number with decimals, or the value in minutes.
     """
     has_hour = any(each.kind is Kind.HOUR for each in reading.phrases)
     lost = [each for each in phrases if each.kind in _FRACTIONAL or (has_hour and each.clocks and not each.digital)]

@@ -201,7 +201,7 @@ def digest_of(data: bytes) -> str:
 
 
 def _address_problem(path: str) -> str:
-    """Return why an image can't be read whose path is an address; "" if it is none."""
+    """Return why an image can't be read if its path is an address; "" if the path is that of a file."""
     scheme = found[1].lower() if (found := _SCHEME.match(path)) else ""
     if scheme == "data":
         return "a data URI that can't be decoded"
