@@ -95,7 +95,7 @@ def test_a_growing_sample_stops_when_the_share_is_known(tmp_path: Path) -> None:
 
 def test_a_bound_on_quality_stops_before_the_other_rows_are_paid(tmp_path: Path) -> None:
     with server(pair_slips=0.6, seed=1) as simulated:
-        ran = run_rows(tmp_path, simulated.url, 600, num_threads=32, judge="0.3", min_quality=0.9)
+        ran = run_rows(tmp_path, simulated.url, 600, num_threads=32, judge="0.3", min_quality=0.9, no_hedging=True)
         assert (simulated.stats.requests, ran.exit_code) == (200 + len(asked_to_judge(simulated)), 1)
     assert "--min-quality 0.9 allows 10%" in str(ran.error)
     assert ran.states[State.PENDING] == 400
