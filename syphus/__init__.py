@@ -14,7 +14,6 @@ if TYPE_CHECKING:
         CompletedTranslation,
         control,
         convert,
-        export,
         list_runs,
         open_run,
         preview,
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
         run_async,
         translate,
         try_rows,
-        verify,
         view,
     )
+    from syphus.api_exports import balance, export, push, verify
     from syphus.declarations import Frame, Still, Train, Video
     from syphus.errors import SyphusError
     from syphus.formats.mimicit.verify import Verification
@@ -57,6 +56,7 @@ __all__ = [
     "Verification",
     "Video",
     "__version__",
+    "balance",
     "batches",
     "control",
     "convert",
@@ -68,6 +68,7 @@ __all__ = [
     "new_dataset",
     "open_run",
     "preview",
+    "push",
     "quote",
     "read_csv",
     "read_hf",
@@ -106,7 +107,6 @@ _NAMES = {
         "CompletedTranslation",
         "control",
         "convert",
-        "export",
         "list_runs",
         "open_run",
         "preview",
@@ -116,9 +116,9 @@ _NAMES = {
         "run_async",
         "translate",
         "try_rows",
-        "verify",
         "view",
     ),
+    "syphus.api_exports": ("balance", "export", "push", "verify"),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -15,26 +15,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from syphus.api_exports import balance as balance
+from syphus.api_exports import export as export
+from syphus.api_exports import push as push
+from syphus.api_exports import verify as verify
 from syphus.api_types import CompletedRun as CompletedRun
 from syphus.api_types import CompletedTranslation as CompletedTranslation
 from syphus.api_types import ConversionOptions as ConversionOptions
-from syphus.api_types import Dataset, EndpointOptions, QuotedOptions, StrPath
+from syphus.api_types import Dataset, EndpointOptions, QuotedOptions, StrPath, as_paths
 from syphus.api_types import DisplayOptions as DisplayOptions
 from syphus.api_types import RunOptions as RunOptions
 from syphus.config.options import Options, QuoteOptions, make_options
-from syphus.errors import ConfigError, machine_faults
+from syphus.errors import machine_faults
 from syphus.images.convert_options import ConvertOptions
-from syphus.text import alternatives
 
 if TYPE_CHECKING:
-    from syphus.formats.mimicit.data_yaml import Finding
-    from syphus.formats.mimicit.verify import Verification
     from syphus.images.convert import ConversionResult
     from syphus.pipeline.observer import Observer
     from syphus.progress import PlainObserver
-    from syphus.quality.balance import Balance
     from syphus.runs.control import ControlState, ControlValues
-    from syphus.runs.export_options import ExportArguments
     from syphus.runs.preview import Preview, PreviewedQuery
     from syphus.runs.quote import Quote
     from syphus.runs.reader import RunReader, RunSummary
@@ -233,80 +232,6 @@ def _convert(dataset: Dataset, values: ConversionOptions, observer: Observer) ->
 
 
 @machine_faults()
-def verify(
-    paths: StrPath | Sequence[StrPath],
-    images: StrPath | Sequence[StrPath] = (),
-    *,
-    decode: str = "quick",
-    allow_unused: bool = False,
-    on_finding: Callable[[Finding], None] | None = None,
-) -> Verification:
-    """Check MIMIC-IT files: folders, instruction files or data yamls, and image stores.
-
-    `decode` is quick, full or none. Each finding goes to `on_finding`, if given, instead of into the result. Raises
-    `UsageError` if there is nothing to check.
-    """
-    from syphus.formats.mimicit.discovery import find_groups
-    from syphus.formats.mimicit.images import DecodeLevel
-    from syphus.formats.mimicit.verify import Verification
-    from syphus.formats.mimicit.verify import verify as verify_groups
-
-    if decode not in list(DecodeLevel):
-        raise ConfigError(f"decode {decode}: must be {alternatives(DecodeLevel)}.")
-    groups, problems = find_groups(_paths(paths), _paths(images))
-    findings: list[Finding] = []
-    summary = verify_groups(groups, problems, on_finding or findings.append, DecodeLevel(decode), allow_unused)
-    return Verification(dict(summary.problems.most_common()), findings, summary)
-
-
-@machine_faults()
-def export(
-    folder: StrPath,
-    formats: str | Sequence[str],
-    output: StrPath | None = None,
-    datasets_dir: StrPath | Sequence[StrPath] = (),
-    **options: Unpack[ExportArguments],
-) -> tuple[Path, ...]:
-    """Write the pairs of a run in formats that `syphus export --help` lists; return the files. Raises `UsageError`."""
-    from syphus.runs.export import export_run
-    from syphus.runs.export_options import make_export_options
-
-    languages = options.get("languages", "")
-    languages = languages if isinstance(languages, str) else ",".join(languages)
-    opener = None
-    if languages:
-        from syphus.translation.results import open_translations
-
-        opener = partial(open_translations, languages=languages)
-    chosen, target = make_export_options(options, opener), None if output is None else Path(output)
-    names = formats.split(",") if isinstance(formats, str) else formats
-    return tuple(map(Path, export_run(Path(folder), names, target, _paths(datasets_dir), chosen)))
-
-
-@machine_faults()
-def balance(
-    path: StrPath,
-    output: StrPath | None = None,
-    *,
-    near_duplicates: float | None = 0.7,
-    against: StrPath | Sequence[StrPath] = (),
-    most: Mapping[str, float] | None = None,
-    count: int | None = None,
-    seed: int = 0,
-    observer: Observer | None = None,
-) -> tuple[Path, Balance]:
-    """Choose pairs of a run or a MIMIC-IT file, and write a train file; return it and what was left out.
-
-    `near_duplicates` is the overlap from which a pair repeats another one, `against` are files whose texts no pair may
-    share, `most` the largest shares of groups such as `{"answer:yes": 0.1}`. Raises `UsageError`.
-    """
-    from syphus.quality.balance import BalanceOptions, balance_file
-
-    options = BalanceOptions(near_duplicates, tuple(_paths(against)), most or {}, count, seed)
-    return balance_file(Path(path), None if output is None else Path(output), options, observer)
-
-
-@machine_faults()
 def open_run(folder: StrPath) -> RunReader:
     """Open the run in a folder for reading; use it in a `with` block. Raises `RunError` if the folder holds no run."""
     from syphus.runs.reader import RunReader
@@ -347,13 +272,9 @@ def view(
     from syphus.viewer.write_page import write_page
 
     if write is not None:
-        return write_page(_paths(paths), Path(write), page, _paths(fonts), _paths(images))
-    view_runs(_paths(paths), _paths(images), host, port, browser)
+        return write_page(as_paths(paths), Path(write), page, as_paths(fonts), as_paths(images))
+    view_runs(as_paths(paths), as_paths(images), host, port, browser)
     return None
-
-
-def _paths(paths: StrPath | Sequence[StrPath]) -> list[Path]:
-    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
 
 
 def _without_display(values: Mapping[str, object]) -> dict[str, object]:

@@ -98,3 +98,8 @@ class CompletedTranslation:
         from syphus.formats.report import as_json
 
         return as_json(self.result.report)
+
+
+def as_paths(paths: StrPath | Sequence[StrPath]) -> list[Path]:
+    """Return one path or several as a list."""
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]

@@ -6,6 +6,7 @@ load what the commands work with, in the functions that need them.
 app.py               the main job and its helpers: datasets, preview, clean, simulate; `--help`, errors, exit codes
 closing_table.py     how the main job ends on a terminal, and what people read about a translation
 commands.py          the other commands
+export_commands.py   the commands that send pairs on: export, push
 mimicit.py           the output of `verify`, `mix`, `stats` and `convert`
 parameters.py        command-line options from the fields of `Options`, in groups; --quiet, --verbose and --log-file
 quality_commands.py  `balance`: choosing a subset of pairs

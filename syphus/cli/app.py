@@ -20,27 +20,26 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from syphus.cli.commands import (
-    RunFolder,
     cold_start,
     compare,
     convert,
     describe,
-    export,
     is_translation,
     mix,
     new,
-    push,
     quote,
     stats,
     translate,
     translate_as_dataset,
     verify,
 )
+from syphus.cli.export_commands import export, push
 from syphus.cli.parameters import (
     GROUPS,
     LogFile,
     PluginFolders,
     Quiet,
+    RunFolder,
     Verbose,
     arguments,
     with_batch_value,

@@ -16,10 +16,6 @@ import typer
 from syphus.cli.parameters import (
     JUDGE_OPTIONS,
     CorpusPaths,
-    ExportFormats,
-    ImagePaths,
-    PluginFolders,
-    ReviewedChoice,
     arguments,
     with_fields,
     with_observer,
@@ -29,7 +25,7 @@ from syphus.cli.streams import given_command, print_as_json, print_lines, progra
 from syphus.config.options import ColdStartOptions, Options, QuoteOptions
 from syphus.errors import ConfigError
 from syphus.images.convert_options import ConvertOptions
-from syphus.text import SIMULATED_NOTICE, align_columns, pluralize
+from syphus.text import SIMULATED_NOTICE, align_columns
 
 if TYPE_CHECKING:
     from syphus.progress import PlainObserver
@@ -45,8 +41,6 @@ _ROW_OPTIONS = frozenset({
     "output_dir", "dataset_version", "no_sharing", "retry_reason",
 }) | JUDGE_OPTIONS  # fmt: skip
 _TRANSLATION_NAMES = ("Translation.translate", "translate.Translation")  # of the first Syphus
-
-RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
 
 
 def new(
@@ -308,87 +302,3 @@ def _translate(path: Path, output: Path | None, options: Options, observer: Plai
     if options.json:
         print_as_json(done.report())
     raise typer.Exit(done.exit_code)
-
-
-@with_observer
-def export(
-    folder: RunFolder,
-    observer: PlainObserver,
-    formats: ExportFormats,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Target; each format gets a folder in it (default: FOLDER/export)."),
-    ] = None,
-    images: ImagePaths = None,
-    videos: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Folder of the videos; a row with frames of one holds the video instead."),
-    ] = None,
-    max_images: Annotated[
-        int | None, typer.Option(metavar="N", help="Keep at most N evenly spaced images per row.", min=1)
-    ] = None,
-    allow_missing_images: Annotated[
-        bool, typer.Option("--allow-missing-images", help="Leave out queries whose images are missing.")
-    ] = False,
-    split: Annotated[
-        str, typer.Option(metavar="NAME=SHARE,...", help="Split by query, as train=0.98,validation=0.02.")
-    ] = "",
-    system: Annotated[str, typer.Option(metavar="TEXT", help="System turn of each conversation.")] = "",
-    languages: Annotated[str, typer.Option(metavar="CODE,...", help="Add translations, as de,zh; or all.")] = "",
-    no_image_names: Annotated[
-        bool, typer.Option("--no-image-names", help="Leave [image: id] out of texts without images.")
-    ] = False,
-    reviewed: ReviewedChoice = "",
-    datasets_dir: PluginFolders = None,
-) -> None:
-    """Write the pairs of a run in other formats, with or without their images, each with a dataset card."""
-    from syphus import api
-
-    written = api.export(
-        *(folder, formats, output, datasets_dir or ()),
-        images=images or (),
-        on_note=observer.say,
-        videos=videos,
-        max_images=max_images,
-        allow_missing_images=allow_missing_images,
-        split=split,
-        system=system,
-        no_image_names=no_image_names,
-        languages=languages,
-        reviewed=reviewed,
-    )
-    observer.record(map(str, written))
-    print_lines(*map(str, written))
-
-
-@with_observer
-def push(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A run's folder, or a format's folder that `export` wrote.")
-    ],
-    observer: PlainObserver,
-    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="Dataset repository; created if missing.")],
-    form: Annotated[
-        str,
-        typer.Option("--format", metavar="NAME", help="Format to export a run in (default: parquet, with images trl)."),
-    ] = "",
-    images: ImagePaths = None,
-    reviewed: ReviewedChoice = "",
-    private: Annotated[bool, typer.Option("--private", help="Require or create a private repository.")] = False,
-    revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Existing branch (default: main).")] = None,
-    allow_simulated: Annotated[
-        bool, typer.Option("--allow-simulated", help="Send made-up answers of the simulated endpoint, too.")
-    ] = False,
-    datasets_dir: PluginFolders = None,
-) -> None:
-    """Send the pairs of a run, with their card, to the Hugging Face Hub; unchanged files are not sent again."""
-    from syphus.runs.push import ExportChoice, PushTarget
-    from syphus.runs.push import push as send
-
-    target = PushTarget(repo, private, revision)
-    choice = ExportChoice(form, tuple(images or ()), tuple(datasets_dir or ()), reviewed)
-    done = send(folder, choice, target, allow_simulated, observer.is_live)
-    size = f" ({done.size / 1e6:,.1f} MB)" if done.sent else ""
-    line = f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.unchanged:,} unchanged"
-    observer.record([line])
-    print_lines(line)

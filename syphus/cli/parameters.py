@@ -26,10 +26,27 @@ PluginFolders = Annotated[
     list[Path] | None,
     typer.Option("--datasets-dir", metavar="FOLDER", help="Search this folder for plugins, too; can be repeated."),
 ]
+RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
 ImagePaths = Annotated[
     list[Path] | None,
     typer.Option(metavar="PATH", help="Image store, or folder of image files by id, to export; can be repeated."),
 ]
+VideoFolder = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Folder of the videos; a row with frames of one holds the video instead."),
+]
+MostImages = Annotated[
+    int | None, typer.Option(metavar="N", help="Keep at most N evenly spaced images per row.", min=1)
+]
+MissingImages = Annotated[
+    bool, typer.Option("--allow-missing-images", help="Leave out queries whose images are missing.")
+]
+SplitShares = Annotated[
+    str, typer.Option(metavar="NAME=SHARE,...", help="Split by query, as train=0.98,validation=0.02.")
+]
+SystemTurn = Annotated[str, typer.Option(metavar="TEXT", help="System turn of each conversation.")]
+ExportLanguages = Annotated[str, typer.Option(metavar="CODE,...", help="Add translations, as de,zh; or all.")]
+NoImageNames = Annotated[bool, typer.Option("--no-image-names", help="Leave [image: id] out of texts without images.")]
 ReviewedChoice = Annotated[
     str, typer.Option(metavar="WHICH", help="By reviews, with their edits: accepted, not-rejected or edited.")
 ]

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from syphus.cli.commands import RunFolder
-from syphus.cli.parameters import arguments, with_observer, with_options
+from syphus.cli.parameters import RunFolder, arguments, with_observer, with_options
 from syphus.cli.streams import (
     as_json_bytes,
     given_command,

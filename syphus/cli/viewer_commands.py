@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syphus.cli.commands import RunFolder
-from syphus.cli.parameters import with_observer
+from syphus.cli.parameters import RunFolder, with_observer
 from syphus.cli.streams import print_as_json, print_lines
 from syphus.errors import ConfigError
 

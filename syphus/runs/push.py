@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,13 +23,16 @@ from syphus.errors import ConfigError, ProviderError, RunError, SyphusError
 from syphus.formats.card import CARD_FILE, PAIRS_KEY, SIMULATED_TAG, read_front_matter
 from syphus.ledger.store import FILE as LEDGER
 from syphus.runs.export import EXPORT_FOLDER, export_run
-from syphus.runs.export_options import make_export_options
+from syphus.runs.export_options import ExportArguments, make_export_options
 from syphus.text import install_hint
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.hf_api import RepoFile
+
+    from syphus.formats.source import Translations
+    from syphus.ledger.store import Store
 
 DEFAULT_FORMAT, DEFAULT_WITH_IMAGES = "parquet", "trl"  #: of a run, unless the user names one
 
@@ -56,21 +59,31 @@ class PushResult(NamedTuple):
     unchanged: int
 
 
-class ExportChoice(NamedTuple):
-    """How to export a run first: the format ("": the one that the Hub's viewer shows), and where its images are."""
+class PushChoice(NamedTuple):
+    """What is sent of a run: the format, and the arguments of the export, with what opens its translations.
+
+    Without a format, a run with images becomes conversations in which the Hub's viewer shows them; one without becomes
+    rows of pairs.
+    """
 
     format: str = ""
-    images: tuple[Path, ...] = ()
     datasets_dir: tuple[Path, ...] = ()
-    reviewed: str = ""
+    arguments: ExportArguments = ExportArguments()
+    translations: Callable[[Store], Translations] | None = None
 
     @property
     def format_name(self) -> str:
-        """The format: rows of pairs, or with images, rows of conversations in which the viewer shows them."""
-        return self.format or (DEFAULT_WITH_IMAGES if self.images else DEFAULT_FORMAT)
+        """The format, chosen if the user names none."""
+        return self.format or (DEFAULT_WITH_IMAGES if self.arguments.get("images") else DEFAULT_FORMAT)
+
+    @property
+    def given(self) -> list[str]:
+        """The options of an export that the user has given, as they are typed."""
+        named = {"format": self.format, **self.arguments}
+        return [f"--{name.replace('_', '-')}" for name, value in named.items() if value and name != "on_note"]
 
 
-def push(folder: Path, choice: ExportChoice, target: PushTarget, allow_simulated: bool, progress: bool) -> PushResult:
+def push(folder: Path, choice: PushChoice, target: PushTarget, allow_simulated: bool, progress: bool) -> PushResult:
     """Push a folder that `export` has written. A run's folder is first exported as chosen.
 
     Raises `RunError` for simulated data, unless that is allowed, `ConfigError` for a folder without a dataset card, and
@@ -78,12 +91,11 @@ def push(folder: Path, choice: ExportChoice, target: PushTarget, allow_simulated
     """
     require_hub()
     if (folder / LEDGER).is_file():
-        options = make_export_options({"images": choice.images, "reviewed": choice.reviewed})
+        options = make_export_options(choice.arguments, choice.translations)
         export_run(folder, [choice.format_name], None, choice.datasets_dir, options)
         folder = folder / EXPORT_FOLDER / choice.format_name
-    elif choice.format or choice.images or choice.reviewed:
-        name = "--format" if choice.format else "--images" if choice.images else "--reviewed"
-        raise ConfigError(f"{folder} is not a run; {name} applies only to the folder of a run.")
+    elif choice.given:
+        raise ConfigError(f"{folder} is not a run; {choice.given[0]} applies only to the folder of a run.")
     card = read_front_matter(folder / CARD_FILE)
     if PAIRS_KEY not in card:  # everything in the folder is sent, so it must be an export
         raise ConfigError(f"{folder} holds no {CARD_FILE} with pairs: push needs the folder of a run or of an export.")

@@ -23,6 +23,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
+    ("api_exports",),
     ("api_types",),
     ("progress",),
     ("main_job", "viewer"),

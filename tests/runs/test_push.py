@@ -65,6 +65,17 @@ def test_a_run_is_sent_as_parquet_with_its_card_and_unchanged_files_are_not_sent
     assert (len(hub.uploads), hub.commits) == (1, [["README.md", "RW.parquet"], ["README.md"]])
 
 
+def test_a_push_takes_the_options_of_export(folder: Path, hub: Hub) -> None:
+    options = ("--format", "chat", "--split", "train=0.5,validation=0.5", "--system", "You see a street.")
+    done = push(hub, folder, "--allow-simulated", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(hub.files) == ["README.md", "RW_chat_train.jsonl", "RW_chat_validation.jsonl"]
+    assert all(b"You see a street." in text for name, text in hub.files.items() if name.endswith(".jsonl"))
+    sent_as_it_is = push(hub, folder / "export" / "chat", "--allow-simulated", "--max-images", "3")
+    assert sent_as_it_is.returncode == 2
+    assert "is not a run; --max-images applies only to the folder of a run." in sent_as_it_is.stderr
+
+
 def test_a_killed_push_resumes_and_sends_no_file_twice(folder: Path, hub: Hub) -> None:
     options = ("--allow-simulated", "--format", "mimicit")
     syphus(folder, "export", str(folder), "--format", "mimicit", *PLUGINS)
