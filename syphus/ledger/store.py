@@ -34,6 +34,7 @@ from syphus.ledger.schema import (
     add_tally_views,
     tally_migration,
 )
+from syphus.storage.network_disks import network_disk
 
 Columns = tuple[Any, ...]  #: of one row, as SQLite gives them
 
@@ -196,11 +197,17 @@ class Store:
                 raise StorageError(f"{path} was replaced by another file while the run was working.")
 
 
-def open_for_writing(folder: Path) -> Store:
+def open_for_writing(folder: Path, mounts: str | None = None) -> Store:
     """Open the ledger of the run in `folder`, create both if they are missing, and lock the folder.
 
-    Raises `RunError` if the folder can't be used or its ledger is damaged or newer, `StorageError` if the disk fails.
+    Raises `RunError` if the folder can't be used, is on a network file system by the list of `mounts` (default: that of
+    the system), or its ledger is damaged or newer; `StorageError` if the disk fails.
     """
+    if network := network_disk(folder, mounts):
+        raise RunError(
+            f"{folder} is on a network file system ({network}), where a ledger is not safe. Use a folder on a local disk "
+            "(--output-dir); move a run that is here."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         link = next((entry for entry in folder.iterdir() if entry.is_symlink()), None)
