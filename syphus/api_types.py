@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
-from syphus.config.options import EndpointValues, RunValues
+from syphus.config.option_types import EndpointValues, RunValues
 from syphus.errors import SyphusError
 from syphus.images.convert_options import ConversionValues
 

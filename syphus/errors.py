@@ -14,7 +14,9 @@
     ├── UnsatisfactoryError   exit 1   no satisfactory in-context examples were found
     ├── ProviderError         exit 3   the endpoint refuses all requests: key, quota, deployment, outage
     ├── BudgetError           exit 4   the budget is spent
+    ├── EnoughError           exit 0   as many pairs as were wanted are there
     ├── WaitingError          exit 6   requests wait in batches, and are collected later
+    ├── GateError             exit 6   a pipeline waits for people at a gate
     ├── StorageError          exit 5   the disk: full, broken, gone
     │   └── OutputError                stdout or the log can't be written, although the work is done
     └── InterruptError        exit 130 Ctrl-C, or another signal to stop
@@ -127,8 +129,20 @@ class BudgetError(SyphusError):
         self.limit = limit
 
 
+class EnoughError(SyphusError):
+    """As many pairs as were wanted are there. The other rows stay pending, and nothing is wrong."""
+
+    exit_code = 0
+
+
 class WaitingError(SyphusError):
     """Requests wait in batches, or in a file that was written for a server. The same command collects them later."""
+
+    exit_code = 6
+
+
+class GateError(SyphusError):
+    """A pipeline waits at a gate for the decisions of people. The same command goes on once they are there."""
 
     exit_code = 6
 

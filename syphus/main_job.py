@@ -26,20 +26,21 @@ from syphus.formats.related_pairs import check_own_train_file
 from syphus.formats.report import Report, RunResult, make_report
 from syphus.formats.train import summarize_problems
 from syphus.ledger.judged import bad_pairs
-from syphus.ledger.records import reopen
 from syphus.ledger.results import accepted, has_repeated_answer
-from syphus.ledger.sessions import get_meta, has_sessions, last_settings, sessions, set_meta
+from syphus.ledger.sessions import get_meta, has_sessions, sessions, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import has_images, needs_no_model
 from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import shipped_folder
 from syphus.quality.pair_judge import JudgePlan, ask_in_judged_parts, judge_pairs
+from syphus.quality.until_accepted import AcceptedGoal, ask_until_accepted, enough_line, write_balanced
 from syphus.relations.relate import RelationPlan, plan_relation, record_choice, relate, require_image_vectors
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
+from syphus.runs.failures import reopen_for_retry
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
 from syphus.runs.model_life import life_notices
-from syphus.runs.outputs import invalidate_exports, open_pairs, result_after_disk_failure, write_exports
+from syphus.runs.outputs import open_pairs, result_after_disk_failure, write_exports
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import (
     ANSWERS_BEFORE_RUN,
@@ -211,6 +212,7 @@ class _Job:
         builder, attachments = self._runner.request_builder, self._runner.attachments
         self._judge = judge
         self._bad_pairs = bad_pairs(store)
+        self._goal = AcceptedGoal.of_run(prepared.options)
         context = GenerationContext.of_run(
             prepared, builder, attachments, repeats=repeats, rejected_pairs=self._bad_pairs
         )
@@ -225,11 +227,12 @@ class _Job:
         record_choice(self._store, self._plan)
         _keep_command(self._prepared, self._store)
         self._rejudge_if_parser_changed()
-        if self._options.retry:
-            self._reopen_for_retry()
         before = self._report()
+        if self._options.retry:
+            reopen_for_retry(self._store, self._prepared, before, self._observer)
+            before = self._report()
         pending = before.counts.states[State.PENDING]
-        stopped_by = self._generate(before) if pending else None
+        stopped_by = self._generate(before) if pending and not self._is_enough(before) else None
         if stopped_by is None:
             stopped_by = self._judge_pairs()
         if stopped_by is None:
@@ -242,6 +245,9 @@ class _Job:
     def close(self) -> None:
         """Release the images."""
         self._runner.close()
+
+    def _is_enough(self, report: Report) -> bool:
+        return self._judge is None and bool(enough_line(self._store, self._goal, report))
 
     def _report(self) -> Report:
         return self._runner.report(STAGE)
@@ -279,20 +285,6 @@ class _Job:
             set_meta(self._store, PARSER_META, now)
             self._store.commit()
 
-    def _reopen_for_retry(self) -> None:
-        states, reason = self._options.retry, self._options.retry_reason
-        if State.TRUNCATED in states and self._report().counts.states[State.TRUNCATED]:
-            settings, config = last_settings(self._store, STAGE) or {}, self._prepared.config
-            before, now = settings.get("max_tokens"), config.max_tokens
-            same_effort = settings.get("reasoning_effort") == self._prepared.settings.get("reasoning_effort")
-            if isinstance(before, int) and now is not None and now <= before and same_effort:
-                self._observer.say(
-                    f"Answers may have up to {now} tokens again, so only those that went round in circles will end."
-                )
-        invalidate_exports(self._store)
-        count = reopen(self._store, STAGE, states, reason)
-        self._observer.say(f"Rows to retry ({', '.join(filter(None, (*states, reason)))}): {count:,}.")
-
     def _generate(self, report: Report) -> SyphusError | None:
         """Run one session over the pending rows; return what stopped it. Raises `StorageError` if the disk failed."""
         prepared, attachments = self._prepared, self._runner.attachments
@@ -308,6 +300,8 @@ class _Job:
         if quote is not None:
             confirm_cost(prepared, quote.lines[0], report, self._observer)
         ask = partial(self._runner.run, self._stage, prepared.settings)
+        if self._goal is not None:
+            return ask_until_accepted(self._store, self._goal, ask, self._report, self._judge_pairs)
         if self._judge is not None and self._judge.min_quality is not None:
             return ask_in_judged_parts(self._store, ask, self._report, self._judge_pairs)
         return ask(report, open_pairs(self._store, STAGE))
@@ -386,8 +380,11 @@ class _Job:
             if problems and stopped_by is None:
                 count = pluralize(problems, "problem")
                 stopped_by = RunError(f"{count} in {self._options.train}: no train file was written.")
+            files += write_balanced(self._store, self._goal, report, self._observer)
+        enough = enough_line(self._store, self._goal, report) if stopped_by is None else ""
         first = itertools.islice(accepted(self._store, STAGE), 2)
-        return RunResult(report, stopped_by, files, [pair.as_pair() for result in first for pair in result.pairs[:1]])
+        sample = [pair.as_pair() for result in first for pair in result.pairs[:1]]
+        return RunResult(report, stopped_by, files, sample, enough=enough)
 
     def _report_train_problems(self) -> int:
         """Report each problem of the user's own train file; return how many there are."""

@@ -20,7 +20,7 @@ from syphus.cli.summary import (
     usage_lines,
     without_retry,
 )
-from syphus.config.options import EndpointValues
+from syphus.config.option_types import EndpointValues
 from syphus.errors import UnsatisfactoryError
 from syphus.formats.report import Expense, Report, RunResult, TranslationResult
 from syphus.formats.translation_report import LanguageReport, TranslationReport
@@ -71,7 +71,9 @@ def _next_steps(finished: RunResult, command: str, folder: Path, has_rows: bool)
     states, command = finished.report.counts.states, without_retry(command)
     syphus, run = program(), short_path(folder)
     bad = [state.value for state in State if states[state] and state not in (State.OK, State.PENDING)]
-    if states[State.PENDING] or finished.stopped_by is not None:
+    if finished.enough:
+        yield "enough", finished.enough
+    elif states[State.PENDING] or finished.stopped_by is not None:
         yield "resume", resume_line(finished.stopped_by, command).partition(": ")[2]
     if bad and has_rows:
         yield "rows", f"{syphus} rows {run} --state {','.join(bad)}"

@@ -67,8 +67,10 @@ _ALL = (
 )  # fmt: skip
 INPUT, ENDPOINT, SAMPLING, LIMITS, IMAGES, JUDGING, TRANSLATION, RELATIONS, OUTPUT = _ALL
 
-#: The options of the judge of pairs.
-JUDGE_OPTIONS = frozenset({"judge", "judge_model", "judge_config", "judge_margin", "min_quality"})
+#: The options about what the pairs are worth.
+JUDGE_OPTIONS = frozenset(
+    {"judge", "judge_model", "judge_config", "judge_margin", "min_quality", "until_accepted", "balance"}
+)
 #: The group of each option in `--help`.
 GROUPS: dict[type, dict[str, str]] = {
     Options: {
@@ -79,7 +81,7 @@ GROUPS: dict[type, dict[str, str]] = {
         "retry_reason",
         LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain",
         IMAGES: "with_images images image_size image_detail max_images",
-        JUDGING: "judge judge_model judge_config judge_margin min_quality",
+        JUDGING: "judge judge_model judge_config judge_margin min_quality until_accepted balance",
         TRANSLATION: "languages glossary tone per_language judge_translations partial",
         RELATIONS: "relate embedding_model image_embeddings train",
         OUTPUT: "output_dir dataset_version accept_changes notify metrics json",

@@ -90,7 +90,9 @@ def run_summary(finished: RunResult, command: str) -> list[str]:
     states_to_retry, command = states_to_retry_of(report), without_retry(command)
     if isinstance(finished.stopped_by, UnsatisfactoryError):
         return lines  # the error says what to do
-    if states[State.PENDING] or finished.stopped_by is not None:
+    if finished.enough:
+        lines.append(finished.enough)
+    elif states[State.PENDING] or finished.stopped_by is not None:
         lines.append(resume_line(finished.stopped_by, command))
     else:
         lines += [f"Retry them with: {command} --retry {states_to_retry}"] if states_to_retry else []

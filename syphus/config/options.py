@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import TypedDict, TypeVar, get_args, get_type_hints
+from typing import TypeVar, get_args, get_type_hints
 
 from syphus.declarations import Relation
 from syphus.errors import ConfigError
@@ -126,6 +126,14 @@ class Options:
     min_quality: float | None = option(
         None, "Stop if the share of good pairs is below this, such as 0.9, by more than chance.", minimum=0, maximum=1
     )
+    until_accepted: int | None = option(
+        None, "Stop once there are N accepted pairs; the other rows stay pending.", minimum=1
+    )
+    balance: str = option(
+        "",
+        "With --until-accepted, count only what `balance` would choose, as near-duplicates=0.7,answer:yes=0.1.",
+        metavar="NAME=X,...",
+    )
     relate: Relation | None = option(
         None, "Which pairs form a pair's context: siblings, earlier-rounds, none, nearest-by-text or nearest-by-image."
     )
@@ -178,6 +186,10 @@ class Options:
         for name in ("min_quality", "judge_model", "judge_config"):
             if getattr(self, name) is not None and not self.judge:
                 raise ConfigError(f"--{name.replace('_', '-')} needs --judge SHARE, all or auto.")
+        if self.balance and self.until_accepted is None:
+            raise ConfigError(
+                "--balance needs --until-accepted N; the command balance chooses pairs of a finished run."
+            )
         if self.judge in ("", JUDGE_ALL, JUDGE_AUTO):
             return
         try:
@@ -322,79 +334,3 @@ def _relation(name: str, text: str) -> Relation:
         known = alternatives(each.replace(" ", "-") for each in Relation)
         raise ConfigError(f"{_flag(name)} {text}: must be {known}.")
     return Relation(words)
-
-
-class EndpointValues(TypedDict, total=False):
-    """The options of everything that asks a model, as they are written in Python."""
-
-    num_threads: int
-    seed: int
-    allow_bad_rows: bool
-    check_input: bool
-    accept_changes: bool
-    retry: str | Sequence[str]
-    retry_reason: str
-    offline: bool
-    config: str | Path | None
-    model: str | None
-    temperature: float | None
-    top_p: float | None
-    max_tokens: int | None
-    reasoning_effort: str | None
-    verbosity: str | None
-    structured: str | None
-    languages: str | Sequence[str]
-    glossary: str | Path | None
-    tone: str
-    per_language: bool
-    judge_translations: float
-    judge: str
-    judge_model: str | None
-    judge_config: str | Path | None
-    judge_margin: float
-    min_quality: float | None
-    partial: bool
-    requests_per_minute: float | None
-    tokens_per_minute: float | None
-    max_cost: float | None
-    yes: bool
-    notify: str | None
-    ask_above: float | None
-    max_requests: int | None
-    max_rounds: int | None
-    max_attempts: int | None
-    timeout: float | None
-    no_hedging: bool
-    metrics: str
-    batch: str | bool
-    deadline: str
-    wait: bool
-    batch_file: str | Path | None
-    batch_results: str | Path | Sequence[str | Path]
-    drain: float
-
-
-class RunValues(TypedDict, total=False):
-    """The options of a run besides those, as they are written in Python."""
-
-    query_inputs_path: str | Path
-    example: bool
-    slice_start: int
-    slice_end: int
-    random_sample: bool
-    prompt_path: str | Path
-    datasets_dir: str | Path | Sequence[str | Path]
-    cold_start: str
-    accept_examples: bool
-    output_dir: str | Path
-    dataset_version: str
-    with_images: bool
-    images: str | Path | None
-    image_size: int | None
-    image_detail: str | None
-    max_images: int | None
-    no_sharing: bool
-    relate: str | None
-    embedding_model: str | None
-    image_embeddings: str | Path | None
-    train: str | Path | None

@@ -127,6 +127,7 @@ class RunResult(NamedTuple):
     files: tuple[str, ...]  #: written at the end, the MIMIC-IT dataset first
     sample: list[Pair]  #: a few of the pairs
     translated: TranslationResult | None = None  #: with `--languages`
+    enough: str = ""  #: what there is enough of, if the run stopped for that reason
 
     @property
     def exit_code(self) -> int:
@@ -136,7 +137,7 @@ class RunResult(NamedTuple):
             return stopped_by.exit_code
         if self.translated is not None and self.translated.exit_code:
             return self.translated.exit_code
-        return 0 if self.report.counts.states[State.OK] == self.report.counts.total else 1
+        return 0 if self.enough or self.report.counts.states[State.OK] == self.report.counts.total else 1
 
 
 def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -> Report:

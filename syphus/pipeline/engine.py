@@ -67,6 +67,7 @@ class StageRun:
     seed: int
     drain_seconds: float  #: how long requests in flight may take after a Ctrl-C
     control: StageControl | None = None  #: what people may change meanwhile
+    pairs_wanted: int | None = None  #: accepted pairs after which nothing more is sent
 
 
 async def run_stage(work: StageRun, config: Config, observer: Observer) -> SyphusError | None:
@@ -91,6 +92,7 @@ def session_limits(work: StageRun, config: Config) -> SessionLimits:
     return SessionLimits(
         *(work.threads, work.max_rounds, config.max_wait, config.max_outage, config.first_wait),
         hedging=config.hedging,
+        pairs=work.pairs_wanted,
     )
 
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from syphus.endpoints.classify import Action
 from syphus.endpoints.structured import with_form, without_form
-from syphus.errors import BudgetError, ImageError, PluginError, ProviderError, SyphusError
+from syphus.errors import BudgetError, EnoughError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.concurrency import FormTrial, SlowStart, WorkerPool, guard
@@ -366,6 +366,9 @@ class Loop:
             REQUEST_LOG.debug("%s: %s %s", entry.row.query.id, entry.outcome.state, entry.outcome.reason)
             self._session.stats.states[entry.outcome.state] += 1
             self._session.stats.pairs += len(entry.outcome.pairs)
+            wanted = self._session.limits.pairs
+            if wanted is not None and self._session.stats.pairs >= wanted:
+                self.stop(EnoughError("There are as many accepted pairs as were wanted."))
 
     async def _handle_plugin_fault(self, item: WorkItem, entry: Entry, fault: PluginFaultError) -> None:
         self._plugin_faults += 1

@@ -23,6 +23,7 @@ class SessionLimits:
     max_outage: float  #: how long an endpoint may give no answer before it is disabled
     first_wait: float  #: before the first retry, and before the first probe of an endpoint that is down
     hedging: bool = True  #: whether a second request may be sent for one of the last rows
+    pairs: int | None = None  #: accepted pairs of this session after which nothing more is sent
 
 
 @dataclass(slots=True)

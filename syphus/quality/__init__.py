@@ -5,4 +5,5 @@ estimates.py        the share of bad pairs from a sample; when enough is known; 
 near_duplicates.py  texts that repeat each other, or share words with a benchmark
 pair_judge.py       judges the pairs of a run, and takes bad ones out
 pair_verdicts.py    the prompt to the judge, and its verdicts
+until_accepted.py   asks until there are as many accepted pairs as the user wants
 """

@@ -69,6 +69,31 @@ def balance_file(
     return target, balance(files[0], target, options, observer.reading if observer else lambda _: None)
 
 
+def parse_balance(text: str) -> BalanceOptions:
+    """Return the options in a text such as `near-duplicates=0.7,answer:yes=0.1,against=FILE`. Raises `ConfigError`."""
+    near, against, most = THRESHOLD, list[Path](), dict[str, float]()
+    for item in filter(None, (each.strip() for each in text.split(","))):
+        name, _, value = item.rpartition("=")
+        if name == "against":
+            against.append(Path(value))
+            continue
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not name or not 0 < number <= 1:
+            raise ConfigError(
+                f"--balance {item}: write near-duplicates=0.7, against=FILE, or a group such as answer:yes=0.1."
+            )
+        if name.replace("_", "-") == "near-duplicates":
+            near = number
+        else:
+            most[name] = number
+    options = BalanceOptions(near if near < 1 else None, tuple(against), most)
+    dict(_shares(options.most))
+    return options
+
+
 class _Pairs:
     """The ids of pairs, and the groups that each is in, in a hundred bytes a pair."""
 
@@ -100,12 +125,29 @@ def balance(path: Path, output: Path, options: BalanceOptions, tick: Callable[[i
     `tick` gets the number of pairs read so far. Raises `InputError` for a file that can't be read, `ConfigError` for a
     share out of range, `StorageError` if the disk fails.
     """
+    texts = (
+        (name, entry_text(path, name, entry, "instruction"), entry_text(path, name, entry, "answer"))
+        for name, entry in read_entries(path)
+    )
+    chosen, found = choose_pairs(texts, options, tick)
+    if not found.read:
+        raise InputError(f"{path} holds no pairs, so there is nothing to choose from.")
+    _write(path, output, chosen)
+    return found
+
+
+def choose_pairs(
+    texts: Iterable[tuple[str, str, str]], options: BalanceOptions, tick: Callable[[int], None] = lambda _: None
+) -> tuple[set[str], Balance]:
+    """Choose from pairs, each with its id, instruction and answer; return the ids, and what was left out.
+
+    `tick` gets the number of pairs read so far. Raises what `balance` does.
+    """
     most = dict(_shares(options.most))
     overlaps = Overlaps(text for file in options.against for text in _some_texts_of(file))
     duplicates = NearDuplicates(options.near_duplicates) if options.near_duplicates is not None else None
     pairs, contaminated = _Pairs(), set[int]()
-    for number, (name, entry) in enumerate(read_entries(path)):
-        instruction, answer = (entry_text(path, name, entry, key) for key in ("instruction", "answer"))
+    for number, (name, instruction, answer) in enumerate(texts):
         pairs.add(name, groups_of(instruction, answer))
         if options.against and overlaps.holds(instruction, answer):
             contaminated.add(number)
@@ -113,21 +155,19 @@ def balance(path: Path, output: Path, options: BalanceOptions, tick: Callable[[i
             duplicates.add(f"{instruction}\n{answer}")
         if (number + 1) % 10_000 == 0:
             tick(number + 1)
-    if not pairs.ids:
-        raise InputError(f"{path} holds no pairs, so there is nothing to choose from.")
     repeated = set(duplicates.repeats()) - contaminated if duplicates is not None else set[int]()
     left = [number for number in range(len(pairs.ids)) if number not in contaminated and number not in repeated]
     order = sorted(left, key=lambda number: _position(pairs.ids[number], options.seed))
     kept, excess = _below_shares(pairs, order, most)
     chosen = set(kept[: options.count]) if options.count is not None else set(kept)
-    _write(path, output, {pairs.ids[number] for number in chosen})
     counts = Counter(group for number in chosen for group in pairs.groups(number))
     found: dict[str, dict[str, int]] = {kind: {} for kind in pairs.KINDS}
     for group, count in counts.most_common():
         kind, _, value = pairs.names[group].partition(":")
         found[kind][value] = count
     unneeded = len(kept) - len(chosen)
-    return Balance(len(pairs.ids), len(repeated), len(contaminated), excess, unneeded, len(chosen), found)
+    ids = {pairs.ids[number] for number in chosen}
+    return ids, Balance(len(pairs.ids), len(repeated), len(contaminated), excess, unneeded, len(chosen), found)
 
 
 def groups_of(instruction: str, answer: str) -> Iterator[str]:

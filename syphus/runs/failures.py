@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from syphus.config.pricing import Prices
+from syphus.formats.report import Report
+from syphus.ledger.records import reopen
+from syphus.ledger.sessions import last_settings
 from syphus.ledger.store import Store
+from syphus.pipeline.observer import Observer
+from syphus.runs.outputs import invalidate_exports
+from syphus.runs.prepare import PreparedRun
 from syphus.runs.run_settings import GENERATE
 from syphus.text import format_dollars, one_line, pluralize
 from syphus.types import BilledUsage, ReasonKind, State, Usage
@@ -174,6 +180,22 @@ _TO_MEND = {
 
 def _retry(state: State, reason: str) -> str:
     return f'--retry {state} --retry-reason "{reason}"' if reason and '"' not in reason else f"--retry {state}"
+
+
+def reopen_for_retry(store: Store, prepared: PreparedRun, report: Report, observer: Observer) -> None:
+    """Make the queries pending again that the options of a run name, and say how many they are. Commits."""
+    options, config = prepared.options, prepared.config
+    if State.TRUNCATED in options.retry and report.counts.states[State.TRUNCATED]:
+        settings = last_settings(store, GENERATE) or {}
+        before, now = settings.get("max_tokens"), config.max_tokens
+        same_effort = settings.get("reasoning_effort") == prepared.settings.get("reasoning_effort")
+        if isinstance(before, int) and now is not None and now <= before and same_effort:
+            observer.say(
+                f"Answers may have up to {now} tokens again, so only those that went round in circles will end."
+            )
+    invalidate_exports(store)
+    count = reopen(store, GENERATE, options.retry, options.retry_reason)
+    observer.say(f"Rows to retry ({', '.join(filter(None, (*options.retry, options.retry_reason)))}): {count:,}.")
 
 
 def failure_lines(failures: Failures, folder: str, program: str) -> Iterator[str]:

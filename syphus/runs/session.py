@@ -134,18 +134,21 @@ class StageRunner:
         max_rounds: int | None = None,
         trusted: bool = False,
         only: Collection[int] | None = None,
+        pairs_wanted: int | None = None,
     ) -> SyphusError | None:
         """Run one session over all pending queries of the stage. Return what stopped it, or None if all are done.
 
         `settings` is what the answers depend on, JSON values, with the model's name as "model". `report` holds the
         stage's current numbers. `pairs` is a file that grows with the accepted pairs. `max_rounds` limits the further
         answers for a query; by default the options do. `trusted` settings have brought answers in another stage. With
-        `only`, the session is about the pending queries with these numbers. Raises `StorageError` if the disk failed.
+        `only`, the session is about the pending queries with these numbers; after `pairs_wanted` accepted pairs it
+        ends with an `EnoughError`. Raises `StorageError` if the disk failed.
         """
         if not needs_no_model(self._store, stage.name):
             self.check_model()
         trusted = trusted or self._have_worked_before(stage.name, settings, report)
         stage_run = self._stage_run(stage, settings, report, pairs, trusted, only)
+        stage_run = replace(stage_run, pairs_wanted=pairs_wanted)
         if max_rounds is not None:
             stage_run = replace(stage_run, max_rounds=max_rounds)
         started, began = time.monotonic(), time.time()
