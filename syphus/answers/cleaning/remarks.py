@@ -185,10 +185,10 @@ _OF_SPEECH = re.compile(
 def assent_before(text: str, question: str) -> int:
     """Return the length of the courtesy before an answer, 0 if there is none: "Sure! ", "Bien sûr ! "."""
     found = _ASSENT.match(text)
-    asks_openly = not question.rstrip().endswith(_QUESTION_MARKS) or _ASKS_OPENLY.search(question)
-    if found is None or not asks_openly or _OF_SPEECH.search(question) or not _LETTER.match(text, found.end()):
+    if found is None or _OF_SPEECH.search(question) or not _LETTER.match(text, found.end()):
         return 0
-    return found.end()
+    asks_openly = not question.rstrip().endswith(_QUESTION_MARKS) or _ASKS_OPENLY.search(question)
+    return found.end() if asks_openly else 0
 
 
 def asks_for_tags(question: str) -> bool:
