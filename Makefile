@@ -14,7 +14,7 @@ DEMO := --name SpotTheDifference.change --example --offline --num_threads 8 --da
 # Hundreds of commands are started by the tests; without compiled files each of them would compile all modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types tests bench lock clean
+.PHONY: demo test lint types tests bench quality lock clean
 
 demo: $(VENV)/installed
 	@rm -rf output/SpotTheDifference.change/demo
@@ -40,6 +40,10 @@ tests: $(VENV)/installed-dev
 # 15 minutes. `make bench BENCH=--quick` takes four and writes nothing; `BENCH="--server URL"` names another server.
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/bench.py $(BENCH)
+
+# What the cleaning rules are worth, on labelled answers that they were made with and on others.
+quality: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/quality.py $(QUALITY)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Syphus needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'

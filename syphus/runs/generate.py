@@ -41,7 +41,8 @@ JUDGE_RULE = "judge"  #: counted with the repairs: pairs that a judge found bad 
 _PADDING = 32  # white space at the end of an answer that was cut off: a grammar allows it, and the model never ends
 _REMEMBERED_IDS = 1_000  # pair ids that new ones are compared with at once; the export compares all
 
-_CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
+#: What a model is asked after an unusable answer; `{}` is what was wrong with it.
+CORRECTION = "That answer can't be used: {}. Answer again, in exactly the form that was asked for and nothing else."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,7 @@ class GenerateStage:
         examples = [(question, text) for question, texts in self._example_texts() for text in texts]
         shown = [(question, line) for question, _ in examples for line in question.splitlines()]
         instructions = [template.system_message for template in self._templates.values()]
-        self.sent = SentTexts([*examples, *shown], instructions, _CORRECTION.split("{}"))
+        self.sent = SentTexts([*examples, *shown], instructions, CORRECTION.split("{}"))
         self._scripts = scripts_of(text for _, text in examples)
         self._has_examples = bool(examples)
         self._last_texts: dict[int, str] = {}  # by row, of rejected answers whose prompt is sent once more
@@ -141,7 +142,7 @@ class GenerateStage:
         if last is not None and row.reason and row.reason != ReasonKind.ANOTHER_FORM and self._needs_correction(row):
             self._last_texts.pop(row.n, None)
             unusable = Message(role="assistant", content=last.completion.text)
-            messages += [unusable, Message(role="user", content=_CORRECTION.format(row.reason))]
+            messages += [unusable, Message(role="user", content=CORRECTION.format(row.reason))]
         elif last is not None and row.reason != ReasonKind.ANOTHER_FORM:
             self._last_texts[row.n] = last.completion.text
         return context.request_builder.request(messages, row.used, owner, shared=shared, answer=answer)
