@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from syphus.io.media import image_files, video_files
     from syphus.io.records import field, read_json, read_json_items, read_json_lists, read_jsonl, texts
     from syphus.io.tables import grouped, read_hf, read_parquet
+    from syphus.io.webdataset import read_webdataset
     from syphus.plugins.contract import AbstractDataset
     from syphus.plugins.new_dataset import NewDataset, new_dataset
     from syphus.runs.batches import batches
@@ -77,6 +78,7 @@ __all__ = [
     "read_json_lists",
     "read_jsonl",
     "read_parquet",
+    "read_webdataset",
     "resume",
     "run",
     "run_async",
@@ -98,6 +100,7 @@ _NAMES = {
     "syphus.io.media": ("image_files", "video_files"),
     "syphus.io.records": ("field", "read_json", "read_json_items", "read_json_lists", "read_jsonl", "texts"),
     "syphus.io.tables": ("grouped", "read_hf", "read_parquet"),
+    "syphus.io.webdataset": ("read_webdataset",),
     "syphus.plugins.contract": ("AbstractDataset",),
     "syphus.plugins.new_dataset": ("NewDataset", "new_dataset"),
     "syphus.runs.batches": ("batches",),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict
 from syphus.config.option_types import EndpointValues, RunValues
 from syphus.errors import SyphusError
 from syphus.images.convert_options import ConversionValues
+from syphus.io.text_files import local_file
 
 if TYPE_CHECKING:
     from syphus.formats.report import RunResult, TranslationResult
@@ -101,5 +102,5 @@ class CompletedTranslation:
 
 
 def as_paths(paths: StrPath | Sequence[StrPath]) -> list[Path]:
-    """Return one path or several as a list."""
-    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    """Return one path or several as a list; a URL is fetched, and becomes the path of its local copy."""
+    return [Path(local_file(path)) for path in ([paths] if isinstance(paths, str | Path) else paths)]

@@ -21,6 +21,7 @@ from syphus.io.durable import open_log
 from syphus.io.terminal import Panel
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.progress_lines import ProgressFormatter, StopWatch, draw_bar, local_time
+from syphus.storage.local_copies import fetch_notice
 from syphus.text import printable
 
 PLAIN_EVERY = 30.0  #: seconds between two plain lines
@@ -370,6 +371,8 @@ def open_observer(quiet: bool = False, verbose: bool = False, log_file: Path | N
             observers.append(LogObserver(opened.enter_context(open_log(log_file))))
         observer = observers[0] if len(observers) == 1 else ObserverGroup(*observers)
         opened.callback(observer.close)
+        opened.callback(fetch_notice.set, fetch_notice.get())
+        fetch_notice.set(observer.say)
         if verbose:
             opened.enter_context(_debug_lines(observer))
         yield observer

@@ -19,7 +19,7 @@ from syphus.images.index import ImageIndex, ImageLocation, make_index, open_inde
 from syphus.images.json_store import JsonStore
 from syphus.images.parquet_store import ParquetStore
 from syphus.io.media import natural_sort_key
-from syphus.io.text_files import missing
+from syphus.io.text_files import local_file, missing
 from syphus.text import normal_forms
 
 
@@ -68,10 +68,11 @@ class ImageStore:
 
 
 def open_store(path: Path) -> ImageStore:
-    """Open a store. The caller closes it.
+    """Open the store at a path or URL. The caller closes it.
 
     Raises `InputError` if it can't be read or is not a store, `ConfigError` if pyarrow is missing.
     """
+    path = Path(local_file(path))
     if path.is_file() and path.suffix != ".parquet":
         json_store = JsonStore(path)
         return ImageStore(
@@ -90,6 +91,7 @@ def read_images(path: Path) -> Iterator[tuple[str, bytes | ImageError]]:
 
     Raises as `open_store` does.
     """
+    path = Path(local_file(path))
     if path.is_file() and path.suffix != ".parquet":
         with closing(JsonStore(path)) as json_store:
             for image_id, _, start, length in json_store.locations():
@@ -104,6 +106,7 @@ def read_images(path: Path) -> Iterator[tuple[str, bytes | ImageError]]:
 
 def part_paths(path: Path) -> list[Path]:
     """Return the Parquet files of a store in natural order. Raises `InputError` if there are none."""
+    path = Path(local_file(path))
     if path.is_file():
         return [path]
     if not path.is_dir():

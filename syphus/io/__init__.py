@@ -11,5 +11,6 @@ records.py       JSON arrays, JSON objects and JSON Lines, record by record
 tables.py        Parquet files and data sets of the Hub, row by row; groups of rows
 terminal.py      lines on a terminal that are redrawn in place
 text_files.py    decoding, gzip, positions of records, and bad records
+webdataset.py    shards of WebDataset: tar files, sample by sample
 yaml_files.py    YAML, read safely and strictly
 """

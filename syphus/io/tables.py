@@ -12,14 +12,15 @@ from importlib import import_module
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from syphus.errors import ConfigError, InputError
 from syphus.io.durable import temporary_database
 from syphus.io.parquet import require_pyarrow
 from syphus.io.record_reader import Record, RecordReader, position
 from syphus.io.records import missing_file, record_error
-from syphus.io.text_files import Position
+from syphus.io.text_files import Position, local_file
+from syphus.storage.addresses import as_url, join_url
 from syphus.text import did_you_mean, install_hint, listed, missing_key, one_line
 
 T = TypeVar("T")
@@ -31,12 +32,14 @@ _GROUPED_IN_MEMORY = 50_000  # rows; more are kept in a temporary file
 def read_parquet(path: str | Path, columns: Sequence[str] = ()) -> Iterator[dict[str, Record]]:
     """Yield the rows of a Parquet file, or of all Parquet files below a folder, as dicts. Needs the extra `parquet`.
 
+    `path` may be a URL.
+
     With `columns`, only these are read, which saves the time for images that are not needed. Only some hundred rows are
     in memory. Raises `InputError`, and `ConfigError` if pyarrow is not installed.
     """
     for file in _parquet_files(path):
-        with closing(_ParquetReader(str(file))) as reader:
-            yield from reader.rows(columns)
+        with closing(_ParquetReader(file.name)) as reader:
+            yield from reader.rows(file.local, columns)
 
 
 def read_hf(name: str | Path, split: str = "train", config: str = "", columns: Sequence[str] = ()) -> Iterator[Record]:
@@ -62,10 +65,10 @@ def grouped(rows: Iterable[T], key: str | Callable[[T], Hashable]) -> Iterator[t
 
 
 class _ParquetReader(RecordReader):
-    def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Record]]:
+    def rows(self, local: str, columns: Sequence[str]) -> Iterator[dict[str, Record]]:
         pyarrow = require_pyarrow("A Parquet file")
         try:
-            with pyarrow.parquet.ParquetFile(self.path) as file:
+            with pyarrow.parquet.ParquetFile(local) as file:
                 _check_columns(self.path, columns, file.schema_arrow.names)
                 for batch in file.iter_batches(_BATCH, columns=list(columns) or None, use_threads=False):
                     for row in batch.to_pylist():
@@ -77,15 +80,23 @@ class _ParquetReader(RecordReader):
         self._done = True
 
 
-def _parquet_files(path: str | Path) -> list[Path]:
-    if not str(path) or not Path(path).is_dir():
-        if not Path(path).is_file():
+class _NamedFile(NamedTuple):
+    """A file by the name that people know, which may be a URL, and by its local path."""
+
+    name: str
+    local: str
+
+
+def _parquet_files(path: str | Path) -> list[_NamedFile]:
+    local, url = Path(local_file(path)), as_url(path)
+    if not str(path) or not local.is_dir():
+        if not local.is_file():
             raise missing_file(path)
-        return [Path(path)]
-    files = sorted(each for each in Path(path).rglob("*.parquet") if each.is_file())
+        return [_NamedFile(url or str(path), str(local))]
+    files = sorted(each for each in local.rglob("*.parquet") if each.is_file())
     if not files:
         raise InputError(f"{path}: a folder without Parquet files")
-    return files
+    return [_NamedFile(join_url(url, str(each.relative_to(local))) if url else str(each), str(each)) for each in files]
 
 
 def _check_columns(path: str, wanted: Sequence[str], known: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from syphus.errors import InputError, short_name
+from syphus.storage.addresses import as_url
 
 #: How files begin that hold no text (or compressed text), what they are, and what to do.
 _BINARY = (
@@ -72,6 +73,15 @@ def open_file(path: str | Path, pipes: bool = False) -> io.BufferedReader:
     return open(path, "rb", opener=lambda *_: descriptor)  # so that the file has its name in errors
 
 
+def local_file(path: str | Path) -> str:
+    """Return a path as it is, and for a URL the path of its local copy. Raises `InputError`, `ConfigError`."""
+    if not as_url(path):
+        return str(path)
+    from syphus.storage.local_copies import local_path  # few inputs are URLs
+
+    return local_path(path)
+
+
 def missing(path: str | Path, kind: str = "file or folder") -> str:
     """Return `<path>: no such <kind>`, or why what has this name can't be used: a broken link, a circle, a pipe."""
     shown = short_name(path)
@@ -113,7 +123,7 @@ reading_share: ContextVar[ReadingShare | None] = ContextVar("reading_share", def
 
 
 class TextSource:
-    """The text of the file at `path`, chunk by chunk; `problem` says why it ended early, or is empty.
+    """The text of the file at `path`, which may be a URL, chunk by chunk; `problem` says why it ended early, or is "".
 
     `encoding` is for files that are neither UTF-8 nor UTF-16 with a byte order mark. The caller must close it. Raises
     `InputError` if the file can't be opened, holds no text, or is a pipe although `pipes` is not set.
@@ -126,7 +136,7 @@ class TextSource:
         self.invalid = ""  #: what is wrong with the first of them
         self._encoding = _known_encoding(encoding)
         try:
-            self._raw = open_file(path, pipes)
+            self._raw = open_file(local_file(path), pipes)
             size = os.fstat(self._raw.fileno()).st_size
             start = self._raw.peek(16)
         except OSError as error:

@@ -4,6 +4,7 @@ annotation_shape.py  looks at a file of annotations: how to read it, its columns
 contract.py          AbstractDataset, and what the core gets from a plugin: checked queries, a checked prompt template
 discovery.py         finds dataset plugins by name, and lists them
 hook_results.py      checks results of hooks, attributes, and where images are, against the contract
+input_sources.py     the files that the name of an input stands for, and copies of those that are URLs
 legacy.py            runs plugins of the original Syphus unchanged
 loading.py           loads plugin classes from source files and entry points, and constructs datasets
 new_dataset.py       writes a new plugin and its prompt for a file of annotations

@@ -18,7 +18,7 @@ from syphus.io.json_stream import JsonReader
 from syphus.io.record_reader import Record
 from syphus.io.records import annotation_file, missing_file, read_json, read_json_items, read_jsonl
 from syphus.io.tables import read_parquet
-from syphus.io.text_files import BadRecords, bad_records, open_file
+from syphus.io.text_files import BadRecords, bad_records, local_file, open_file
 from syphus.text import pluralize, split_words
 
 Path_: TypeAlias = tuple[str | int, ...]  # the keys that lead to a value; LIST stands for each element of a list
@@ -138,7 +138,7 @@ def look_at(path: str) -> Shape:
 
 def _look_at(path: str) -> Shape:
     """Return the shape of the annotations at `path`. Raises `InputError` if nothing can be read from it."""
-    source = Path(path)
+    source = Path(local_file(path))
     if not path or not source.exists():
         raise missing_file(path)
     if source.is_dir():

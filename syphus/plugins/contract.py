@@ -6,6 +6,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -16,9 +17,11 @@ from syphus.declarations import Frame, Relation, Still, Train, Video
 from syphus.errors import InputError, PluginError, PromptError, UsageError
 from syphus.io.records import missing_file
 from syphus.io.text_files import BadRecords, bad_records
+from syphus.plugins.input_sources import input_shards, local_shard
 from syphus.plugins.prompts import PromptTemplate, find_prompt, read_prompt, to_prompt_template
 from syphus.plugins.rows import to_query
 from syphus.plugins.sandbox import PluginCode
+from syphus.storage.local_copies import with_urls
 from syphus.types import Pair, Query
 
 if TYPE_CHECKING:  # few plugins have heuristics, and every command would import all of scoring
@@ -145,33 +148,39 @@ class AbstractDataset(ABC):
 def queries(dataset: AbstractDataset, path: str | Path = "", bad_rows: BadRecords | None = None) -> Iterator[Query]:
     """Yield the rows of a plugin as checked queries, read from `path` or from the plugin's default path.
 
+    `path` may be a URL, or stand for several files (`input_sources.py`), whose rows follow each other.
+
     Raises `InputError` or `PluginError` for the first row that breaks the contract of `_load_query_inputs` or that the
     plugin fails on: one line that names the record or row, and the plugin. Ids may still repeat. With `bad_rows`, a bad
     row, a bad line of JSON Lines or a skipped record becomes a query with a `problem` instead, with an id such as "bad
     row 812"; for records that the plugin fails on, see `skip_failing_records`.
     """
-    source = str(path) or resolve_path(dataset, dataset.query_inputs_path)
+    shards = input_shards(str(path) or resolve_path(dataset, dataset.query_inputs_path))
     try:
-        yield from _queries(dataset, source, bad_rows)
+        yield from _queries(dataset, shards, bad_rows)
     except UsageError as error:
         cause = error.__cause__
-        if isinstance(cause, FileNotFoundError) and str(cause.filename) == source:
-            raise missing_file(source) from cause
+        if isinstance(cause, FileNotFoundError) and str(cause.filename) in shards:
+            raise missing_file(str(cause.filename)) from cause
+        error.args = (with_urls(str(error)), *error.args[1:])
         raise
 
 
-def _queries(dataset: AbstractDataset, source: str, bad_rows: BadRecords | None) -> Iterator[Query]:
+def _queries(dataset: AbstractDataset, shards: Sequence[str], bad_rows: BadRecords | None) -> Iterator[Query]:
     code = plugin_code(dataset)
     code.run(bad_records.set, bad_rows)
     found = bad_rows.problems if bad_rows else []
     found.clear()
-    rows = code.run(lambda: iter(dataset._rows(source)))
+    paths = (local_shard(each, lambda path: input_files(dataset, path)[1:]) for each in shards)
+    rows: Iterator[object] = code.run(lambda path: iter(dataset._rows(path)), next(paths))
+    if len(shards) > 1:
+        rows = chain(rows, chain.from_iterable(map(dataset._rows, paths)))
     try:
         while True:
             code.row += 1
             row = code.run(next, rows, _END)
             while found:
-                yield _bad_row(code, found.pop(0))
+                yield _bad_row(code, with_urls(found.pop(0)))
                 code.row += 1
             if row is _END:
                 return
@@ -180,7 +189,7 @@ def _queries(dataset: AbstractDataset, source: str, bad_rows: BadRecords | None)
             except UsageError as error:
                 if bad_rows is None:
                     raise
-                query = _bad_row(code, str(error))
+                query = _bad_row(code, with_urls(str(error)))
             yield query
     finally:
         code.run(getattr(rows, "close", bool))

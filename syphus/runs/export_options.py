@@ -10,6 +10,7 @@ from typing import TypedDict
 from syphus.errors import ConfigError
 from syphus.formats.reviewed_pairs import Reviewed
 from syphus.formats.source import DataSplit, Translations, parse_splits
+from syphus.io.text_files import local_file
 from syphus.ledger.store import Store
 from syphus.text import alternatives
 
@@ -48,7 +49,10 @@ class ExportArguments(TypedDict, total=False):
 def make_export_options(
     arguments: ExportArguments, translations: Callable[[Store], Translations] | None = None
 ) -> ExportOptions:
-    """Return the options; `translations` opens those of `languages`. Raises `ConfigError` for a bad `split`."""
+    """Return the options; `translations` opens those of `languages`. Raises `ConfigError` for a bad `split`.
+
+    Images by URL are fetched; raises `InputError` if that fails.
+    """
     reviewed = arguments.get("reviewed", "")
     if reviewed and reviewed not in list(Reviewed):
         raise ConfigError(f"--reviewed {reviewed}: must be {alternatives(Reviewed)}.")
@@ -56,7 +60,7 @@ def make_export_options(
         raise ConfigError("--reviewed edited takes no --languages: a translation is of the text before the edit.")
     videos, images = arguments.get("videos"), arguments.get("images", ())
     return ExportOptions(
-        images=tuple(map(Path, [images] if isinstance(images, str | Path) else images)),
+        images=tuple(Path(local_file(path)) for path in ([images] if isinstance(images, str | Path) else images)),
         videos=None if videos is None else Path(videos),
         allow_missing_images=arguments.get("allow_missing_images", False),
         max_images=arguments.get("max_images"),

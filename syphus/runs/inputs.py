@@ -27,8 +27,11 @@ from syphus.plugins.contract import (
     skip_failing_records,
     with_bad_rows_hint,
 )
+from syphus.plugins.input_sources import input_shards, local_shard
 from syphus.runs.outputs import invalidate_exports, invalidate_pairs
 from syphus.runs.prepare import PreparedRun
+from syphus.storage.addresses import as_url
+from syphus.storage.local_copies import remote_state
 from syphus.types import PromptImage, Query
 
 T = TypeVar("T")
@@ -93,18 +96,30 @@ def require_rows(count: int, dataset: AbstractDataset, options: Options) -> None
 def input_fingerprint(prepared: PreparedRun) -> str:
     """Return what the registered input is made from; "" if it is no file, so that a change can't be seen quickly."""
     dataset, options = prepared.dataset, prepared.options
-    source = _input_path(dataset, options)
-    if not Path(source).is_file():
-        return ""
     try:
-        files = "|".join(map(_file_state, input_files(dataset, source)))
+        states = [each for shard in input_shards(_input_path(dataset, options)) for each in _states(dataset, shard)]
     except UsageError:  # reading the input gives the better message
         return ""
+    if not all(states):
+        return ""
+    files = "|".join(states)
     selection = (
         options.slice_start, options.slice_end, options.random_sample, options.seed, options.allow_bad_rows,
     )  # fmt: skip
-    images = f"|{_images_state(options)}" if options.images or options.with_images or options.max_images else ""
+    images = ""
+    if options.images or options.with_images or options.max_images:
+        if not (state := _images_state(options)):
+            return ""
+        images = f"|{state}"
     return f"{files}|{prepared.plugin.digest()}|{selection}{images}"
+
+
+def _states(dataset: AbstractDataset, shard: str) -> list[str]:
+    """Return what is known of each file that a plugin reads for a part of the input; "" for what can't be known."""
+    if not as_url(shard):
+        return list(map(_file_state, input_files(dataset, shard))) if Path(shard).is_file() else [""]
+    copy = local_shard(shard, lambda path: input_files(dataset, path)[1:])
+    return [remote_state(as_url(shard)), *map(_file_state, input_files(dataset, copy)[1:])]
 
 
 def _file_state(path: Path) -> str:
@@ -117,9 +132,16 @@ def _file_state(path: Path) -> str:
 
 
 def _images_state(options: Options) -> str:
-    """Return what is known of the images without reading them. A changed file in a folder of images is not seen."""
+    """Return what is known of the images without reading them; "" if a change could not be seen.
+
+    A changed file in a local folder of images is not seen.
+    """
     requested = (options.with_images, options.max_images)
-    return str(requested) if options.images is None else f"{_file_state(options.images)}|{requested}"
+    if options.images is None:
+        return str(requested)
+    url = as_url(options.images)
+    state = remote_state(url) if url else _file_state(options.images)
+    return f"{state}|{requested}" if state else ""
 
 
 def _check_images(attachments: ImageAttachments) -> None:

@@ -36,10 +36,13 @@ from syphus.plugins.contract import (
 )
 from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.plugins.hook_results import image_sources
+from syphus.plugins.input_sources import local_source
 from syphus.plugins.legacy import ORIGINAL_MESSAGES, LegacyDataset, original_messages
 from syphus.plugins.prompts import JSON_FORM, PromptTemplate, as_json_prompt
 from syphus.runs.model_life import only_model
 from syphus.runs.run_settings import GENERATE, JUDGE_PAIRS, STRUCTURED, run_settings
+from syphus.storage.addresses import as_url
+from syphus.storage.local_copies import look_again
 
 C = TypeVar("C", bound="RunContext")
 
@@ -167,6 +170,7 @@ def prepare(
     Without `needs_endpoint`, nothing will be sent, so a key that is missing is no error. With `ask_server`, a server
     may be asked which model it has.
     """
+    look_again()
     _check_names(options)
     _check_images(options)
     plugin = find_plugin(options.name, options.datasets_dir)
@@ -181,7 +185,7 @@ def prepare(
         num_threads=max(1, options.num_threads),  # 0 means one, as in the first Syphus
     )
     with original_messages(not (issubclass(plugin.cls, LegacyDataset) and _began_otherwise(options.folder))):
-        dataset = plugin.create(options.prompt_path, options.query_inputs_path)
+        dataset = plugin.create(options.prompt_path, local_source(options.query_inputs_path))
     if dataset.relation not in ("", *Relation):
         raise PluginError(f"{plugin.name}: relation {dataset.relation!r}: it must be one of {', '.join(Relation)}")
     apply_short_name(dataset, options.relate or dataset.relation)
@@ -315,7 +319,7 @@ def _check_names(options: Options) -> None:
 
 
 def _check_images(options: Options) -> None:
-    if options.images is not None and not options.images.exists():
+    if options.images is not None and not (as_url(options.images) or options.images.exists()):
         raise ConfigError(f"--images {missing(options.images)}.")
     if options.with_images and options.images is None:
         raise ConfigError("--with-images needs --images PATH: an image store, or a folder of image files.")

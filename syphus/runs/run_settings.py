@@ -7,7 +7,6 @@ anything secret, since keys are in the environment or in the config file. So `re
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import socket
 import time
@@ -28,6 +27,7 @@ from syphus.ledger.records import reopen
 from syphus.ledger.sessions import get_meta, is_simulated_run, last_settings, set_meta
 from syphus.ledger.store import Store, open_for_reading
 from syphus.plugins.prompts import PromptTemplate, prompt_digest, turns_as_json
+from syphus.storage.addresses import absolute, as_url
 from syphus.types import State
 
 _NOT_COMPARED = ("dataset", "prompt_text")
@@ -252,7 +252,7 @@ def _as_json(name: str, value: object) -> object:
     if isinstance(value, tuple):
         return [_as_json(name, each) for each in value]
     if isinstance(value, Path) or (name in _TEXT_PATHS and value):
-        return os.path.abspath(str(value))  # noqa: PTH100 - links stay as the user named them
+        return as_url(str(value)) or absolute(str(value))
     return value
 
 

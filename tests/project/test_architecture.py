@@ -42,7 +42,20 @@ LAYERS = (
     ("text",),
     ("declarations", "errors", "former_paths", "model_names", "types", "version"),
 )
-HEAVY = ("PIL", "aiofiles", "aiohttp", "av", "httpx2", "openai", "orjson", "pyarrow", "pydantic", "rich", "tenacity")
+HEAVY = (
+    "PIL",
+    "aiofiles",
+    "aiohttp",
+    "av",
+    "fsspec",
+    "httpx2",
+    "openai",
+    "orjson",
+    "pyarrow",
+    "pydantic",
+    "rich",
+    "tenacity",
+)
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 50  # lines
 MOST_ROOMS, MOST_MODULES = 20, 400
 SHARED_FILE_NAMES = {"__init__", "stage", "types", "page"}  #: names that more than two files may have
@@ -252,7 +265,12 @@ def opens_as_text(call: ast.Call) -> bool:
     """A call of open, Path.open, read_text or write_text that leaves the encoding to the machine."""
     called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     on = getattr(call.func, "value", None)
-    if isinstance(on, ast.Name) and on.id in {"os", "Image", "av"}:  # these give bytes, images and videos
+    if isinstance(on, ast.Name) and on.id in {
+        "os",
+        "Image",
+        "av",
+        "tarfile",
+    }:  # these give bytes, images, videos, members
         return False
     places = {"open": 3 if isinstance(call.func, ast.Name) else 2, "read_text": 0, "write_text": 1}
     if called not in places or any(word.arg == "encoding" for word in call.keywords):

@@ -19,7 +19,9 @@ from syphus.declarations import Frame, Still, Video
 from syphus.errors import ImageError, UsageError, short_name
 from syphus.images.store import ImageStore, open_store
 from syphus.io.durable import storage_faults, temporary_database
-from syphus.io.text_files import text_problem
+from syphus.io.text_files import local_file, text_problem
+from syphus.storage.addresses import as_url
+from syphus.storage.local_copies import with_urls
 from syphus.text import normal_forms
 from syphus.types import PromptImage
 
@@ -33,7 +35,7 @@ ImageLister: TypeAlias = Callable[[Path], Iterable[Still | Frame | Video]]
 
 
 class ImageLookup:
-    """Reads images. `images` is an image store or a folder; `keep_folder` is for images that a plugin hands over.
+    """Reads images. `images` is an image store or a folder, or its URL; `keep_folder` is for images of a plugin.
 
     Relative paths start at `images` if that is a folder of image files, otherwise at the current folder. An id is
     looked up in the store; in a folder, it is the name of a file without its suffix, also behind `XX_IMG_`, or
@@ -41,7 +43,9 @@ class ImageLookup:
     """
 
     def __init__(self, images: Path | None, keep_folder: Path | None, lister: ImageLister | None = None) -> None:
-        self._images = images = images.absolute() if images else None  # a plugin may change the current folder
+        self._shown = as_url(images) or images if images else None  #: as people know it
+        # Absolute, since a plugin may change the current folder.
+        self._images = images = Path(local_file(images)).absolute() if images else None
         self._listed_files = ListedFiles(images, lister) if images and lister else None
         self._keep_folder = keep_folder.absolute() if keep_folder else None
         self._is_store = images is not None and (images.is_file() or any(images.glob("*.parquet")))
@@ -65,11 +69,11 @@ class ImageLookup:
                 return self._read_by_name(image.id)
             return self._open_store()[image.id]
         except KeyError:
-            raise ImageError(image.id, f"missing in {self._images}") from None
+            raise ImageError(image.id, f"missing in {self._shown}") from None
         except ImageError:
             raise
         except UsageError as error:
-            raise ImageError(image.id, f"can't be read: {error}") from error
+            raise ImageError(image.id, f"can't be read: {with_urls(str(error))}") from error
 
     def prepare(self) -> None:
         """Open the store or list the folder. Raises `UsageError` if it can't be read, or the plugin fails on it."""
@@ -120,7 +124,7 @@ class ImageLookup:
         """Read the file of an id from the folder."""
         path = self._find_file(name)
         if path is None:
-            raise ImageError(name, f"missing in {self._images}")
+            raise ImageError(name, f"missing in {self._shown}")
         return _read(path, name)
 
     def __contains__(self, image_id: str) -> bool:
