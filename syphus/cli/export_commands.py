@@ -30,6 +30,7 @@ from syphus.text import pluralize
 
 if TYPE_CHECKING:
     from syphus.progress import PlainObserver
+    from syphus.runs.push import PushResult
 
 
 @with_observer
@@ -120,7 +121,11 @@ def push(
         no_image_names=no_image_names,
         reviewed=reviewed,
     )
-    size = f" ({done.size / 1e6:,.1f} MB)" if done.sent else ""
-    line = f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.unchanged:,} unchanged"
+    line = _sent_line(done)
     observer.record([line])
     print_lines(line)
+
+
+def _sent_line(done: PushResult) -> str:
+    size = f" ({done.size / 1e6:,.1f} MB)" if done.sent else ""
+    return f"{done.url}: {pluralize(len(done.sent), 'file')} sent{size}, {done.unchanged:,} unchanged"

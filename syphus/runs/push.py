@@ -89,8 +89,9 @@ def push(folder: Path, choice: PushChoice, target: PushTarget, allow_simulated: 
     Raises `RunError` for simulated data, unless that is allowed, `ConfigError` for a folder without a dataset card, and
     what `export_run` and `push_files` raise.
     """
+    is_run = (folder / LEDGER).is_file()
     require_hub()
-    if (folder / LEDGER).is_file():
+    if is_run:
         options = make_export_options(choice.arguments, choice.translations)
         export_run(folder, [choice.format_name], None, choice.datasets_dir, options)
         folder = folder / EXPORT_FOLDER / choice.format_name
