@@ -341,7 +341,9 @@ def load_config(
     """
     data = read_settings(path) if path is not None else {}
     for name in sorted(data.keys() - {*(known := ["endpoint", *Config.model_fields])}):
-        raise ConfigError(f"{path}: {name} is not a setting{did_you_mean(name, known)}")
+        of_endpoint = name in EndpointConfig.model_fields
+        remedy = f"; write it as endpoint: {{{name}: ...}}" if of_endpoint else did_you_mean(name, known)
+        raise ConfigError(f"{path}: {name} is not a setting{remedy}")
     given = {name: value for name, value in overrides.items() if value is not None}
     described = None
     if not data.keys() & {"endpoint", "endpoints"}:

@@ -313,6 +313,7 @@ M = "model: m\n"
         ("", ": a config must be a mapping of settings"),
         (E, "No model is named. Pass --model, put `model:` into the config, or set OPENAI_MODEL."),
         (E + "model: ''", "No model is named."),
+        ("base_url: http://h\n" + M, ": base_url is not a setting; write it as endpoint: {base_url: ...}"),
         (E + M + "temprature: 0.7", ": temprature is not a setting"),
         (E + M + "temperature: '0.7'", ": temperature should be a valid number"),
         (E + M + "temperature: true", ": temperature should be a valid number"),
