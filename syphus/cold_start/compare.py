@@ -33,6 +33,7 @@ from syphus.runs.inputs import sync_input
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import ANSWERS_BEFORE_RUN, Surveyor
 from syphus.runs.reckoning import QuoteLine, Reckoning, Speed, asked_models, example_answer_tokens
+from syphus.runs.run_log import keep_log
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.runs.token_forecast import fit
@@ -139,23 +140,22 @@ def compare(
         raise ConfigError("Nothing to compare: give --prompt or --model at least twice.")
     first = variants[0][1]
     first.require_endpoint()
-    with open_run_folder(first.options.folder) as store:
+    with open_run_folder(first.options.folder) as store, keep_log(store, first, observer, "compare") as log:
         refuse_mixing(store, options.offline)
-        variants = [
-            (prompt, go_on_as_begun(prepared, store, GenerateStage.name, observer)) for prompt, prepared in variants
-        ]
+        variants = [(prompt, go_on_as_begun(prepared, store, GenerateStage.name, log)) for prompt, prepared in variants]
         first = variants[0][1]
         with closing(first.attachments(store.folder)) as attachments:
-            sync_input(store, GenerateStage.name, first, observer.reading, attachments)
+            sync_input(store, GenerateStage.name, first, log.reading, attachments)
         ids = _sample(variants, store, count)
         if not ids:
             raise InputError(f"{options.name} has no query that can be sent to a model.")
         queries = queries_by_id(store, GenerateStage.name, ids)
-        for line in _opening_lines(variants, queries, store, observer):
-            observer.say(line)
+        for line in _opening_lines(variants, queries, store, log):
+            log.say(line)
         finished: list[Variant] = []
-        stopped_by = _ask(variants, queries, store, observer, finished.append)
+        stopped_by = _ask(variants, queries, store, log, finished.append)
         done = ComparisonResult(tuple(finished), len(queries), options.seed, stopped_by)
+        log.end(None, stopped_by, stopped_by.exit_code if stopped_by else 0)
         return _with_page(done, f"{options.name} {first.options.dataset_version}", store.folder)
 
 

@@ -341,9 +341,8 @@ def load_config(
     """
     data = read_settings(path) if path is not None else {}
     for name in sorted(data.keys() - {*(known := ["endpoint", *Config.model_fields])}):
-        of_endpoint = name in EndpointConfig.model_fields
-        remedy = f"; write it as endpoint: {{{name}: ...}}" if of_endpoint else did_you_mean(name, known)
-        raise ConfigError(f"{path}: {name} is not a setting{remedy}")
+        where = f"; write it as endpoint: {{{name}: ...}}" if name in EndpointConfig.model_fields else None
+        raise ConfigError(f"{path}: {name} is not a setting{where or did_you_mean(name, known)}")
     given = {name: value for name, value in overrides.items() if value is not None}
     described = None
     if not data.keys() & {"endpoint", "endpoints"}:
@@ -360,8 +359,7 @@ def load_config(
 
 def read_settings(path: Path) -> dict[str, object]:
     """Return all settings of a config file without validation. Raises `ConfigError`."""
-    read = read_yaml(path)
-    if not isinstance(read, dict):
+    if not isinstance(read := read_yaml(path), dict):
         raise ConfigError(f"{path}: a config must be a mapping of settings")
     return dict(read)
 

@@ -29,6 +29,7 @@ from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
+from syphus.runs.run_log import keep_log
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import short_path
@@ -119,12 +120,13 @@ def describe(
     prepared.require_endpoint()
     folder = prepared.options.folder
     open_for_reading(folder).close()  # a folder that is no run must not become one
-    with open_run_folder(folder) as store:
+    with open_run_folder(folder) as store, keep_log(store, prepared, observer, "describe") as log:
         refuse_mixing(store, options.offline)
-        prepared = go_on_as_begun(prepared, store, GenerateStage.name, observer)
-        answer = _ask(prepared, store, count, observer)
+        prepared = go_on_as_begun(prepared, store, GenerateStage.name, log)
+        answer = _ask(prepared, store, count, log)
         texts, simulated = parse_keyed_lines(answer.detail, KEYS).texts, is_simulated(answer.model)
         files = [write_description(folder, texts["Short"], texts["Long"], simulated)]
+        log.end(None, None, 0)
     if into:
         add_description(Path(into), folder)
         files.append(Path(into))

@@ -70,6 +70,9 @@ def test_all_answers_are_on_a_page_beside_each_other_and_as_text_without_another
         page.unlink()
         assert measured(tmp_path, endpoint).files == done.files
         assert (page.name, page.read_bytes(), endpoint.stats.requests) == ("compare.html", first, 60)
+    log = (page.parent / "run.log").read_text("utf-8")
+    assert "compare: starts" in log
+    assert log.rstrip().endswith(": done")
     text = first.decode()
     tags = PageTags(text)
     assert (tags.open, tags.loaded) == ([], [])
