@@ -349,7 +349,7 @@ def _outline(value: object, indent: str) -> Iterator[str]:
 
 def print_rows(rows: Iterable[RowRecord], *, messages: bool = False) -> None:
     """Print rows for people, one at a time."""
-    from syphus.runs.rows import row_lines
+    from syphus.runs.row_text import row_lines
 
     colours = uses_colours(sys.stdout)
     for row in rows:
@@ -365,7 +365,7 @@ class RowOutput:
 
     def show(self, rows: Iterator[RowRecord], form: Literal["text", "csv", "json"]) -> None:
         """Print the rows."""
-        from syphus.runs.rows import CSV_COLUMNS, csv_line, csv_values
+        from syphus.runs.row_text import CSV_COLUMNS, csv_line, csv_values
 
         if form == "text":
             count = self._count or _ROWS_SHOWN

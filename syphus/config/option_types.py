@@ -31,10 +31,10 @@ class EndpointValues(TypedDict, total=False):
     tone: str
     per_language: bool
     judge_translations: float
-    judge: str
+    judge: str | float
     judge_model: str | None
     judge_config: str | Path | None
-    judge_margin: float
+    judge_margin: float | None
     min_quality: float | None
     until_accepted: int | None
     balance: str

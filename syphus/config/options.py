@@ -120,8 +120,10 @@ class Options:
     )
     judge_model: str | None = option(None, "Model of the judge (default: the one that writes the pairs).")
     judge_config: Path | None = option(None, "YAML file with the endpoint of the judge (default: --config).")
-    judge_margin: float = option(
-        0.02, "With --judge auto: stop when the share of bad pairs is known to plus or minus this.", above=0
+    judge_margin: float | None = option(
+        None,
+        "With --judge auto: stop when the share of bad pairs is known to plus or minus this (default: 0.02).",
+        above=0,
     )
     min_quality: float | None = option(
         None, "Stop if the share of good pairs is below this, such as 0.9, by more than chance.", minimum=0, maximum=1
@@ -190,14 +192,18 @@ class Options:
             raise ConfigError(
                 "--balance needs --until-accepted N; the command balance chooses pairs of a finished run."
             )
-        if self.judge in ("", JUDGE_ALL, JUDGE_AUTO):
+        if self.judge_margin is not None and self.judge.lower() != JUDGE_AUTO:
+            raise ConfigError("--judge-margin needs --judge auto.")
+        if self.judge.lower() in ("", JUDGE_ALL, JUDGE_AUTO):
+            object.__setattr__(self, "judge", self.judge.lower())
             return
         try:
-            share = float(self.judge)
+            share = float(self.judge[:-1]) / 100 if self.judge.endswith("%") else float(self.judge)
         except ValueError:
             share = 0.0
         if not 0 < share <= 1:
             raise ConfigError(f"--judge {self.judge}: must be a share above 0 and up to 1, all or auto.")
+        object.__setattr__(self, "judge", f"{share:g}")
 
     @property
     def folder(self) -> Path:
@@ -299,7 +305,7 @@ def _converted(name: str, value: object, hint: object) -> object:
     if Path in kinds and isinstance(value, str | Path):
         return Path(value)
     if kinds == [str] and not isinstance(value, str):  # a path, or a list of languages
-        if isinstance(value, Path):
+        if isinstance(value, Path) or (name == "judge" and type(value) in (int, float)):
             return str(value)
         if isinstance(value, list | tuple):
             return ",".join(map(str, value))

@@ -4,6 +4,5 @@ balance.py          chooses a subset without repeats, without a benchmark's text
 estimates.py        the share of bad pairs from a sample; when enough is known; a judge's own errors
 near_duplicates.py  texts that repeat each other, or share words with a benchmark
 pair_judge.py       judges the pairs of a run, and takes bad ones out
-pair_verdicts.py    the prompt to the judge, and its verdicts
 until_accepted.py   asks until there are as many accepted pairs as the user wants
 """

@@ -29,7 +29,11 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.observer import Observer
 from syphus.quality.estimates import LOOKS_Z, BadCount, BadSums, Z, is_known
-from syphus.quality.pair_verdicts import (
+from syphus.runs.clean import rejudge_queries
+from syphus.runs.generate import GenerateStage
+from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric, pair_key
+from syphus.runs.outputs import open_pairs
+from syphus.runs.pair_verdicts import (
     NOT_USEFUL,
     VERDICTS_SCHEMA,
     JudgedAnswer,
@@ -41,10 +45,6 @@ from syphus.quality.pair_verdicts import (
     judged_pairs,
     read_verdicts,
 )
-from syphus.runs.clean import rejudge_queries
-from syphus.runs.generate import GenerateStage
-from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric, pair_key
-from syphus.runs.outputs import open_pairs
 from syphus.runs.prepare import PreparedRun, prepare_judge
 from syphus.runs.reckoning import estimated_line, format_line
 from syphus.runs.run_settings import GENERATE, JUDGE_PAIRS
@@ -55,6 +55,7 @@ from syphus.types import BYTES_PER_TOKEN, Pair, Query, State
 _SHARE = f"{JUDGE_PAIRS} share"  # meta: the largest share that was ever requested
 _FIRST_PART = 200  # rows that are asked and judged before the others, if the quality has a bound
 _FIRST = 60  # queries of the first batch of a growing sample
+_MARGIN = 0.02  # by which the share of a growing sample is to be known, unless the user says more
 _GROWTH = 1.5  # of the sample with each batch
 _VERDICT_TOKENS = 60  # of a typical verdict on one pair
 
@@ -87,7 +88,7 @@ class JudgePlan:
         is_author = judge.config.model == author.config.model and judge.endpoint == author.endpoint
         growing = options.judge == JUDGE_AUTO
         share = 1.0 if options.judge in (JUDGE_ALL, JUDGE_AUTO) else float(options.judge)
-        return cls(judge, share, options.judge_margin if growing else None, options.min_quality, is_author)
+        return cls(judge, share, (options.judge_margin or _MARGIN) if growing else None, options.min_quality, is_author)
 
 
 class Asking(Protocol):

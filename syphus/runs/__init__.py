@@ -15,6 +15,7 @@ metrics_output.py  offer them at a port, in a file or by OTLP while the run work
 model_life.py     when a model is shut down, by the server's list and the table
 otel.py           metrics and sampled spans by OTLP
 outputs.py        write the files of a run besides its ledger
+pair_verdicts.py  the prompt to the judge of pairs, and its verdicts
 prepare.py        find and check plugin, prompt and endpoint
 preview.py        show the messages that would be sent
 push.py           send exports to the Hugging Face Hub
@@ -22,6 +23,8 @@ quote.py          what a run has already, and what the rest takes
 reader.py         a run open for reading: its numbers, one query, or all pairs, outcomes and raw answers
 reckoning.py      tokens, dollars and minutes of rows, for quotes, comparisons and the lines before a run
 remedies.py       what helps if the first answers of a run all fail alike
+row_text.py       rows as text and as CSV
+row_verdicts.py   what a judge says about the pairs of rows
 rows.py           the rows of a run with annotation, answers, pairs and verdict
 run_log.py        `run.log`, and the command that `--notify` runs at the end
 run_settings.py   the settings that answers depend on, and the command, as the ledger stores them

@@ -5,9 +5,7 @@ Rows are read a few hundred at a time, so millions can be walked through.
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +16,22 @@ import orjson
 from syphus.config.pricing import Prices
 from syphus.errors import InputError, SyphusError
 from syphus.ledger.parts import marks
-from syphus.ledger.reviewed import review_lines
 from syphus.ledger.reviews import PairReview, ReviewLog, text_hash
 from syphus.ledger.serialization import load_pairs
 from syphus.ledger.store import Columns, Store
-from syphus.text import format_dollars, one_line, pluralize, printable
+from syphus.runs.row_verdicts import JudgedRow, PairCheck, read_checks
 from syphus.types import BilledUsage, Pair, State, Usage
 
 _GENERATE, _TRANSLATE = "generate", "translate"
 _NEAREST, _SIMILAR_AMONG = 3, 200_000  # ids that an error names; ids that are compared for it
-_RED, _BOLD, _PLAIN = "\033[1;31m", "\033[1m", "\033[0m"
-_IMAGES_SHOWN, _SHORTEST_MARK = 4, 3  # ids of a row; characters: shorter texts would be marked everywhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFilter:
     """Which rows: those in `states` (all if empty), whose reason contains `reason`, with these `ids`.
 
-    With a `language`, the rows are the pairs that are translated into it.
+    With a `language`, the rows are the pairs that are translated into it. If `reason` is about a judge, rows of which
+    a judge took out only some pairs are wanted, too: these are ok, and have no reason.
     """
 
     states: tuple[State, ...] = ()
@@ -83,6 +79,7 @@ class RowRecord(NamedTuple):
     messages: tuple[Mapping[str, object], ...]
     source: Pair | None = None  #: the pair that is translated, of a row of a language
     reviews: Mapping[str, PairReview] = {}  #: what people say about its pairs, by their ids
+    checks: tuple[PairCheck, ...] = ()  #: what judges say about the pairs of its newest answer, taken out or not
 
     @property
     def cost(self) -> float | None:
@@ -98,7 +95,9 @@ class RowRecord(NamedTuple):
         ]
         answers = [each._asdict() for each in self.answers]
         values = {**self._asdict(), "state": self.state.value, "pairs": pairs, "answers": answers}
-        left_out = {"reviews", "source", *(() if messages else ("messages",))}
+        if self.checks:
+            values["verdicts"] = [each._asdict() for each in self.checks]
+        left_out = {"reviews", "checks", "source", *(() if messages else ("messages",))}
         return {name: value for name, value in values.items() if name not in left_out}
 
     def _review(self, pair_id: str) -> dict[str, object]:
@@ -130,6 +129,8 @@ class TriedRows:
         return {"rows": rows, "folder": str(self.folder), "cost": self.cost, "requests": self.requests}
 
 
+_JUDGED_REASON = "judge:"
+_LOST_PAIRS = "json_extract(coalesce(result.repairs, '{}'), '$.judge') IS NOT NULL"
 _ROWS = (
     "SELECT position, query.n, id, annotation.text, image_ids, meta, query.state, query.reason, coalesce(detail, ''), "
     "coalesce(result.pairs, '[]'), query.answer FROM query JOIN annotation USING (n) LEFT JOIN result USING (n) "
@@ -160,7 +161,8 @@ def read_rows(store: Store, wanted: RowFilter, prices: Prices) -> Iterator[RowRe
             where.append(f"{column} IN ({marks(given)})")
             values += map(str, given)
     if wanted.reason:
-        where.append(f"instr(lower({table}.reason), ?)")
+        lost = f" OR {_LOST_PAIRS}" if not wanted.language and wanted.reason.lower() in _JUDGED_REASON else ""
+        where.append(f"(instr(lower({table}.reason), ?){lost})")
         values.append(wanted.reason.lower())
     select = (_PARTS if wanted.language else _ROWS).format(where=" AND ".join(where))
     prompts: dict[int, tuple[Mapping[str, object], ...]] = {}
@@ -168,10 +170,13 @@ def read_rows(store: Store, wanted: RowFilter, prices: Prices) -> Iterator[RowRe
     has_reviews = bool(log.refresh())
     for rows in store.read_in_batches(select, *values):
         earlier = _earlier_answers(store, [row[1] for row in rows]) if not wanted.language else {}
+        asked = [] if wanted.language else [JudgedRow(row[1], row[2], row[-1] or 0) for row in rows]
+        checks = read_checks(store, asked)
         newest = [row[-1] for row in rows if row[-1] is not None]
         answers = _answers(store, {*newest, *(n for each in earlier.values() for n in each)}, prices)
         for row in rows:
             record = _record(store, row, earlier.get(row[1], {}), answers, prompts, wanted)
+            record = record._replace(checks=checks.get(row[1], ()))
             yield _with_reviews(record, log, wanted.language) if has_reviews else record
 
 
@@ -271,129 +276,3 @@ def choose_rows(store: Store, stage: str, count: int, seed: int | None) -> list[
         *(stage, count),
     )
     return [(n, name, State(state)) for _, n, name, state in sorted(rows)]
-
-
-# As text
-
-
-def row_lines(record: RowRecord, colours: bool, messages: bool = False) -> Iterator[str]:
-    """Yield a row as lines for people, without control characters; the place of a fault is marked in its answer."""
-    bold, plain = (_BOLD, _PLAIN) if colours else ("", "")
-    why = f": {one_line(record.reason, 200)}" if record.reason else ""
-    yield f"{bold}=== row {record.row:,}  {one_line(record.id)}  {record.state}{why}{plain}"
-    for name in record.image_ids[:_IMAGES_SHOWN]:
-        yield f"image       {one_line(name)}"
-    if len(record.image_ids) > _IMAGES_SHOWN:
-        yield f"image       ... {pluralize(len(record.image_ids) - _IMAGES_SHOWN, 'more image')}"
-    if messages:
-        for message in record.messages:
-            yield from _block(str(message["role"]), _text_of(message["content"]))
-    pair = record.source
-    yield from _block("pair", f"{pair.instruction}\n{pair.answer}") if pair else _block("annotation", record.annotation)
-    for number, answer in enumerate(record.answers, 1):
-        yield from _answer_lines(record, answer, number, colours)
-    if not record.answers:
-        yield "answer      none"
-    if record.pairs:
-        for number, pair in enumerate(record.pairs, 1):
-            yield from _block(f"pair {number}", f"{pair.instruction}\n{pair.answer}")
-            if pair.id in record.reviews:
-                yield from (f"{'':<11} {line}" for line in review_lines(record.reviews[pair.id]))
-    if record.detail and record.detail != record.reason:
-        yield from _block("because", record.detail)
-    yield ""
-
-
-def _answer_lines(record: RowRecord, answer: RowAnswer, number: int, colours: bool) -> Iterator[str]:
-    name = "answer" if len(record.answers) == 1 else f"answer {number}"
-    cost = "" if answer.cost is None else f", {format_dollars(answer.cost)}"
-    tokens = f"{answer.prompt_tokens:,} + {answer.completion_tokens:,} tokens{cost}, {answer.seconds:.1f} s"
-    why = f"; {one_line(answer.reason, 120)}" if answer.reason and not answer.newest else ""
-    text = answer.refusal or answer.text
-    places = _places(record.detail) if answer.newest else []
-    if answer.text and answer.newest and record.state is State.OK and record.pairs:
-        text = ""  # the pairs follow
-    yield f"{name:<11} {one_line(answer.model)}, ended with {answer.finish_reason or 'nothing'}, {tokens}{why}"
-    shown = _marked(printable(text), places, colours)
-    yield from (f"  | {line}" for line in shown.splitlines())
-    if record.state is State.TRUNCATED and answer.newest:
-        yield "  | " + (f"{_RED}[cut off here]{_PLAIN}" if colours else "[cut off here]")
-
-
-def _block(name: str, text: str) -> Iterator[str]:
-    lines = printable(text).splitlines() or [""]
-    yield f"{name:<11} {lines[0]}"
-    yield from (f"{'':<11} {line}" for line in lines[1:])
-
-
-def _text_of(content: object) -> str:
-    """Return the text of a message, or of its parts."""
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text", "[image]")) for part in content)
-    return str(content)
-
-
-class PlaceMark(NamedTuple):
-    """A place in an answer that a rule has rejected: from `start` up to `end`, in characters."""
-
-    start: int
-    end: int
-    rule: str
-
-
-def find_marks(text: str, detail: str) -> list[PlaceMark]:
-    """Return the first of each place in an answer that the details of its verdict quote, in order."""
-    lowered = text.lower()
-    if len(lowered) != len(text):  # in a few scripts, small letters are more
-        lowered = text
-    found = [(lowered.find(place.lower()), place, rule) for place, rule in _quoted(detail)]
-    return sorted(PlaceMark(start, start + len(place), rule) for start, place, rule in found if start >= 0)
-
-
-def _quoted(detail: str) -> list[tuple[str, str]]:
-    """Return the texts that the details of a verdict quote, each with its rule: "rule (answer 2: text)"."""
-    found = []
-    for line in detail.splitlines():
-        head, _, quoted = line.partition(": ")
-        found.append((quoted.removesuffix(")").removesuffix("..."), head.rpartition(" (")[0]))
-    return [(place, rule) for place, rule in found if len(place) >= _SHORTEST_MARK]
-
-
-def _places(detail: str) -> list[str]:
-    return sorted({place for place, _ in _quoted(detail)}, key=len, reverse=True)
-
-
-def _marked(text: str, places: Sequence[str], colours: bool) -> str:
-    """Return a text with the first of each place marked: in red, or as >>>place<<<."""
-    before, after = (_RED, _PLAIN) if colours else (">>>", "<<<")
-    for place in places:
-        start = text.lower().find(place.lower())
-        if start >= 0:
-            end = start + len(place)
-            text = f"{text[:start]}{before}{text[start:end]}{after}{text[end:]}"
-    return text
-
-
-CSV_COLUMNS = ("row", "id", "state", "reason", "detail", "annotation", "image_ids", "pairs", "answers", "text",
-               "model", "finish_reason", "prompt_tokens", "completion_tokens", "cost")  # fmt: skip
-
-
-def csv_line(values: Sequence[object]) -> str:
-    """Return values as a line of CSV."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values)
-    return line.getvalue()
-
-
-def csv_values(record: RowRecord) -> tuple[object, ...]:
-    """Return a row for `CSV_COLUMNS`; text, model and what follows are those of the newest answer, `cost` of all."""
-    newest = record.answers[-1] if record.answers else None
-    own = (newest.refusal or newest.text, *newest[3:5], *newest[6:8]) if newest else ("",) * 5
-    pairs = "\n".join(f"{pair.instruction}\n{pair.answer}" for pair in record.pairs)
-    first = (record.row, record.id, record.state.value, record.reason, record.detail, record.annotation)
-    return (*first, " ".join(record.image_ids), pairs, len(record.answers), *own, record.cost)
-
-
-def more_line(count: int, shown: int) -> str:
-    """Return what to say about the rows that are not shown."""
-    return f"{pluralize(count - shown, 'more row', 'more rows')}: add -n {count} for all, or --csv"

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.config.model_table import PricePerMillion
-from syphus.config.options import Options, make_options
+from syphus.config.options import JUDGE_AUTO, Options, make_options
 from syphus.config.pricing import Prices, load_prices
 from syphus.config.sampling import resolve_sampling
 from syphus.config.settings import Config
@@ -289,4 +289,7 @@ def resumed_options(folder: Path, overrides: Mapping[str, object]) -> tuple[str,
     place: dict[str, object] = {}
     if kept.command == RUN:
         place = {"name": folder.parent.name, "output_dir": folder.parent.parent, "dataset_version": folder.name}
-    return kept.command, make_options(Options, {**kept.options, **place, **overrides})
+    values = {**kept.options, **place, **overrides}
+    if str(values.get("judge", "")).lower() != JUDGE_AUTO and "judge_margin" not in overrides:
+        values.pop("judge_margin", None)  # of another judge
+    return kept.command, make_options(Options, values)

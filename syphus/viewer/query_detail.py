@@ -12,7 +12,7 @@ from syphus.ledger.parts import chunk_id, marks, parts_of
 from syphus.ledger.serialization import StoredPair, load_stored_pairs
 from syphus.ledger.store import Columns, Store
 from syphus.ledger.summary import has_parts
-from syphus.runs.rows import find_marks
+from syphus.runs.row_text import find_marks
 from syphus.runs.run_settings import stored_prices
 from syphus.types import BilledUsage, State, Usage
 from syphus.viewer.images_of import images_of_query, sent_images

@@ -15,7 +15,7 @@ from syphus.ledger.reviewed import ANSWER, JUDGED
 from syphus.ledger.reviews import PairReview, ReviewLog, text_hash
 from syphus.ledger.serialization import load_stored_pairs
 from syphus.ledger.store import Store
-from syphus.quality.pair_verdicts import judged_number, judged_pairs
+from syphus.runs.pair_verdicts import judged_number, judged_pairs
 from syphus.types import Query, State
 from syphus.viewer.images_of import images_of_query
 from syphus.viewer.query_detail import described_pairs, read_translations

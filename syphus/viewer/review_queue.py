@@ -25,8 +25,8 @@ from syphus.ledger.reviewed import JUDGED
 from syphus.ledger.reviews import JUDGEMENTS, ReviewLog, ReviewState, Verdict, review_of, text_hash
 from syphus.ledger.serialization import StoredPair, load_stored_pairs
 from syphus.ledger.store import Store
-from syphus.quality.pair_verdicts import judged_number, judged_pairs, read_verdicts
 from syphus.runs.generate import GenerateStage
+from syphus.runs.pair_verdicts import judged_number, judged_pairs, read_verdicts
 from syphus.runs.run_settings import JUDGE_PAIRS
 from syphus.types import Query, State
 from syphus.viewer.ledger_access import signature

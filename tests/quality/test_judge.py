@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from harness import Ran, run_rows, server, write_config
 
-from syphus.config.options import Options
+from syphus.config.options import Options, make_options
 from syphus.errors import ConfigError
 from syphus.ledger.store import open_for_reading
 from syphus.pipeline.observer import Observer
 from syphus.quality.pair_judge import judged
-from syphus.quality.pair_verdicts import CRITERIA, read_verdicts
 from syphus.runs.clean import clean_run
+from syphus.runs.pair_verdicts import CRITERIA, read_verdicts
+from syphus.runs.reader import RunReader
+from syphus.runs.row_text import csv_values, row_lines
+from syphus.runs.run_settings import resumed_options
 from syphus.types import State
 
 SLIPS = {"pair_slips": 0.3, "seed": 3}
@@ -53,6 +56,25 @@ def test_bad_pairs_leave_the_files_and_the_report_says_how_many_they_were(tmp_pa
     assert ran.states[State.INVALID] + ran.states[State.OK] == 40
     assert "judge: not grounded" in ran.reasons
     assert again.data == ran.data
+
+
+def test_rows_show_the_reason_of_the_judge(tmp_path: Path) -> None:
+    with server(**SLIPS) as simulated:
+        ran = run_rows(tmp_path, simulated.url, 30, judge="all")
+    with RunReader(ran.folder) as reader:
+        rows = list(reader.rows(reason="judge"))
+        everything = list(reader.rows())
+    lost = [row for row in everything if any(check.fault for check in row.checks)]
+    assert rows == lost
+    assert {row.state for row in rows} == {State.OK, State.INVALID}  # some lost only a part of their pairs
+    assert all(row.checks for row in everything)
+    for row in rows:
+        lines = list(row_lines(row, colours=False))
+        taken_out = [line for line in lines if line.startswith("taken out")]
+        assert len(taken_out) == sum(bool(check.fault) for check in row.checks)
+        assert "judge chat: not grounded: None of it is in the annotation." in "\n".join(lines)
+        assert "None of it is in the annotation." in str(csv_values(row)[4])
+        assert json.loads(json.dumps(row.as_json()))["verdicts"][0]["judge"] == "chat"
 
 
 def test_a_query_without_a_good_pair_is_invalid_and_a_retry_brings_another_answer(tmp_path: Path) -> None:
@@ -151,6 +173,26 @@ def test_a_verdict_counts_only_in_the_form_that_was_asked_for(answer: object, co
 def test_a_share_that_is_none_gets_one_line(share: str) -> None:
     with pytest.raises(ConfigError, match="must be a share above 0 and up to 1, all or auto"):
         Options(name="Rows.rows", judge=share)
+
+
+@pytest.mark.parametrize(
+    ("given", "share"), [(0.25, "0.25"), (1, "1"), ("10%", "0.1"), ("ALL", "all"), ("Auto", "auto")]
+)
+def test_a_share_may_be_a_number_or_a_percentage(given: object, share: str) -> None:
+    assert make_options(Options, {"name": "Rows.rows", "judge": given}).judge == share
+
+
+@pytest.mark.parametrize("judge", ["", "all", "0.1"])
+def test_a_margin_is_refused_where_no_sample_grows(judge: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--judge-margin needs --judge auto\.$"):
+        Options(name="Rows.rows", judge=judge, judge_margin=0.05)
+
+
+def test_a_resumed_run_with_another_judge_drops_the_margin_of_the_one_before(tmp_path: Path) -> None:
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, 4, judge="auto", judge_margin=0.05)
+    assert resumed_options(ran.folder, {})[1].judge_margin == 0.05
+    assert resumed_options(ran.folder, {"judge": "all"})[1].judge_margin is None
 
 
 @pytest.mark.parametrize("option", [{"min_quality": 0.9}, {"judge_model": "m"}, {"judge_config": Path("judge.yaml")}])

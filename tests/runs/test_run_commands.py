@@ -21,7 +21,8 @@ from syphus.errors import ConfigError, InputError, RunError
 from syphus.ledger.store import FILE
 from syphus.main_job import run
 from syphus.runs.reader import RunReader, RunStatus
-from syphus.runs.rows import RowRecord, row_lines
+from syphus.runs.row_text import row_lines
+from syphus.runs.rows import RowRecord
 from syphus.types import State
 
 POISON = {"UNREADABLE": "unpaired", "TOO LONG": "context_length", "CUT": "truncated", "BAD": "content_filter"}
