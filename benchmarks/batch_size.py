@@ -26,14 +26,14 @@ from common import DATASET, ROOT, Run, Server, environment, measured, table, wri
 
 PROGRAM = """
 import resource, sys, time
-from syphus.batch.take_in import TakeIn
-read = TakeIn.read
+from syphus.batch.ingest import ResultIngester
+read = ResultIngester.read
 async def timed(self, *given):
     cpu, began = time.process_time(), time.monotonic()
     found = await read(self, *given)
     print(f"TAKEN {time.process_time() - cpu:.2f} {time.monotonic() - began:.2f}", file=sys.stderr)
     return found
-TakeIn.read = timed
+ResultIngester.read = timed
 from syphus.cli import main
 sys.exit(main())
 """

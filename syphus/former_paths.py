@@ -19,6 +19,8 @@ _MOVED = {
     "syphus.cleaning": "syphus.answers.cleaning",
     "syphus.cleaning.general": "syphus.answers.cleaning.general_rules",
     "syphus.cleaning.library": "syphus.answers.cleaning.dataset_rules",
+    "syphus.answers.cleaning.remarks": "syphus.answers.cleaning.meta_commentary",
+    "syphus.cleaning.remarks": "syphus.answers.cleaning.meta_commentary",
     "syphus.corpus": "syphus.formats.mimicit",
     "syphus.endpoints.embeddings_reply": "syphus.endpoints.routes",
     "syphus.endpoints.simulated": "syphus.simulator",

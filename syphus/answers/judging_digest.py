@@ -24,7 +24,7 @@ ACCEPTANCE_FILES = tuple(
         "cleaning/doubtful_lines.py",
         "cleaning/endings.py",
         "cleaning/general_rules.py",
-        "cleaning/remarks.py",
+        "cleaning/meta_commentary.py",
         "cleaning/rules.py",
         "cleaning/sent_texts.py",
         "parsing/__init__.py",

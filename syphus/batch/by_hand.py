@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from syphus.batch.courier import Courier
 from syphus.batch.gather import FOLDER, shard_path
-from syphus.batch.take_in import TakeIn
+from syphus.batch.ingest import ResultIngester
+from syphus.batch.shard_lifecycle import ShardLifecycle
 from syphus.errors import ConfigError, InputError
 from syphus.io.durable import replace_file
 from syphus.io.text_files import missing
@@ -47,8 +47,13 @@ def write_by_hand(store: Store, stage: str, target: Path) -> int:
     return sum(shard.lines for shard in shards)
 
 
-async def take_in_by_hand(
-    store: Store, stage: str, files: Sequence[Path], take_in: TakeIn, state: EndpointState, courier: Courier
+async def ingest_by_hand(
+    store: Store,
+    stage: str,
+    files: Sequence[Path],
+    ingester: ResultIngester,
+    state: EndpointState,
+    lifecycle: ShardLifecycle,
 ) -> None:
     """Take in results of requests that were written into a file, and settle the shards that they belong to.
 
@@ -56,7 +61,7 @@ async def take_in_by_hand(
     """
     shards = open_by_hand(store, stage)
     usual = sum(shard.bytes for shard in shards) // max(1, sum(shard.lines for shard in shards))
-    found = await take_in.read([shard.id for shard in shards], files, state, usual)
+    found = await ingester.read([shard.id for shard in shards], files, state, usual)
     strange = found.pop(0)
     if not any(tally.known for tally in found.values()):
         names = ", ".join(map(str, files))
@@ -68,5 +73,5 @@ async def take_in_by_hand(
         raise InputError(f"{names}: it brings no result that this run does not have.")
     for shard in shards:
         if found[shard.id].known:
-            await courier.settle_by_hand(shard, found[shard.id], strange)
+            await lifecycle.settle_by_hand(shard, found[shard.id], strange)
             strange = strange._replace(unknown=0, unreadable=0)

@@ -231,8 +231,7 @@ class Creation:
 
     async def _refused(self, shard: Shard, error: RouteError) -> None:
         """Let go of a shard whose batch is refused at its creation: nothing was made."""
-        words = str(error).lower()
-        if "enqueued" in words and "token" in words:
+        if error.is_token_limit:
             await self._desk.shrink(shard, str(error), None)
             return
         await self._desk.release(shard, str(error))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from syphus.endpoints.classify import Action, classify_error, read_error_body
+from syphus.endpoints.classify import Action, ErrorBody, classify_error, read_error_body
 from syphus.endpoints.connections import NoReplyError, Reply
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.text import one_line
@@ -37,6 +37,7 @@ _SLOWEST = 50_000.0  # bytes a second of a large one
 _PAGE = 100  # batches of one list
 _FILES_PAGE = 10_000
 _LIMIT = re.compile(r"limit:?\s*([\d,]{4,})\s*(?:enqueued)?\s*tokens", re.IGNORECASE)
+_TOKEN_CODES = frozenset({"token_limit_exceeded", "enqueued_token_limit_exceeded", "batch_enqueued_token_limit"})
 
 
 class Problem(Enum):
@@ -49,13 +50,26 @@ class Problem(Enum):
 
 
 class RouteError(Exception):
-    """A request to a route failed. `wait` are the seconds that the server asks to wait, if it does."""
+    """A request to a route failed.
 
-    def __init__(self, problem: Problem, message: str, status: int = 0, wait: float | None = None) -> None:
+    `wait` are the seconds that the server asks to wait, if it does. `is_token_limit` says that it refuses the batch
+    because too many tokens are enqueued.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        message: str,
+        status: int = 0,
+        wait: float | None = None,
+        *,
+        is_token_limit: bool = False,
+    ) -> None:
         super().__init__(message)
         self.problem = problem
         self.status = status
         self.wait = wait
+        self.is_token_limit = is_token_limit
 
 
 class BatchError(NamedTuple):
@@ -68,6 +82,11 @@ class BatchError(NamedTuple):
     def __str__(self) -> str:
         place = "" if self.line is None else f" (line {self.line})"
         return f"{self.code}{place}: {one_line(self.message, 200)}" if self.code else one_line(self.message, 200)
+
+    @property
+    def is_token_limit(self) -> bool:
+        """Whether the enqueued tokens are more than the server allows."""
+        return _says_token_limit(self)
 
     @property
     def stated_limit(self) -> float | None:
@@ -203,7 +222,8 @@ class BatchApi:
     def _error(self, reply: Reply, path: str) -> RouteError:
         status, now = reply.status, time.time()
         verdict = classify_error(status, reply.headers, reply.body, self.host, now)
-        said = one_line(read_error_body(reply.body).message, 200) or "no message"
+        error = read_error_body(reply.body)
+        said = one_line(error.message, 200) or "no message"
         message = f"{self.host} ({status}) on {path.partition('?')[0]}: {said}"
         if status in (404, 405, 501):
             return RouteError(Problem.MISSING, message, status)
@@ -213,7 +233,7 @@ class BatchApi:
             return RouteError(Problem.BUSY, message, status, 0.0)
         if status >= 500 or status in (408, 425):
             return RouteError(Problem.UNCERTAIN, message, status, retry_wait(reply.headers, verdict.message, now))
-        return RouteError(Problem.REFUSED, message, status)
+        return RouteError(Problem.REFUSED, message, status, is_token_limit=_says_token_limit(error))
 
     def _id_of(self, data: Mapping[str, object], what: str) -> str:
         found = data.get("id")
@@ -237,6 +257,12 @@ def _batch(data: Mapping[str, object]) -> ServerBatch:
         errors=tuple(_error(each) for each in listed) if isinstance(listed, list) else (),
         completed=int(_number(counts.get("completed"))),
     )
+
+
+def _says_token_limit(error: BatchError | ErrorBody) -> bool:
+    """Judge a server's error by its code, or by its words, since some servers send no code."""
+    words = error.message.lower()
+    return error.code in _TOKEN_CODES or ("enqueued" in words and "token" in words)
 
 
 def _error(data: object) -> BatchError:

@@ -15,14 +15,14 @@ import uuid
 from collections import Counter
 from functools import partial
 
-from syphus.batch.by_hand import take_in_by_hand, write_by_hand
-from syphus.batch.closing import batches_by_state, what_is_left
-from syphus.batch.courier import Courier
+from syphus.batch.by_hand import ingest_by_hand, write_by_hand
 from syphus.batch.creation import Creation, ShardDesk, StoppedError
 from syphus.batch.gather import GatheringSender, ShardMaker, ShardTarget, SilentSender, Size
+from syphus.batch.ingest import ResultIngester
+from syphus.batch.open_batches import batches_by_state, what_is_left
 from syphus.batch.plan import USUAL_SECONDS, BatchPlan, BatchTimes, OnlinePace, is_by_batch, keep_time, switch_at
 from syphus.batch.routes import BatchApi
-from syphus.batch.take_in import TakeIn
+from syphus.batch.shard_lifecycle import ShardLifecycle
 from syphus.config.sampling import resolve_sampling
 from syphus.config.settings import Config
 from syphus.config.values import BatchConfig
@@ -123,10 +123,10 @@ class BatchRun:
         assert isinstance(endpoint, RemoteEndpoint)
         is_azure = endpoint.config.kind == "azure"
         url = f"/v1{work.route.path}" if not is_azure else work.route.path
-        self._take_in = TakeIn(self._store, self._session, work.budget, work.redactor)
+        self._ingester = ResultIngester(self._store, self._session, work.budget, work.redactor)
         self._desk = ShardDesk(BatchApi(endpoint), self._state, self._store, self._session, work.budget, self._batch)
         self._creation = Creation(self._desk, url)
-        self._courier = Courier(self._desk, self._creation, self._take_in)
+        self._lifecycle = ShardLifecycle(self._desk, self._creation, self._ingester)
         target = ShardTarget(*(self._stage, config.model, endpoint.host, url, self._run_id(), plan.file is not None))
         batch = self._batch
         self._most = Size(batch.most_requests(azure=is_azure), int(batch.megabytes * 1e6), float("inf"))
@@ -135,7 +135,7 @@ class BatchRun:
         self._silent = SilentSender()
         self._gathers = plan.gathers
         self._times_name = f"{config.model} at {endpoint.host}"
-        self._courier.on_ended = partial(keep_time, plan.times_folder, self._times_name)
+        self._lifecycle.on_ended = partial(keep_time, plan.times_folder, self._times_name)
 
     # Stopping.
 
@@ -187,8 +187,8 @@ class BatchRun:
         await self._take_up_open_shards()
         self._decide()
         if self._plan.results:
-            await take_in_by_hand(
-                self._store, self._stage, self._plan.results, self._take_in, self._state, self._courier
+            await ingest_by_hand(
+                self._store, self._stage, self._plan.results, self._ingester, self._state, self._lifecycle
             )
         while self.stopped_by is None:
             held = await self._pass(deadlines)
@@ -269,7 +269,7 @@ class BatchRun:
 
     async def _follow(self, shard: Shard) -> None:
         try:
-            await self._courier.follow(shard, once=not self._plan.wait)
+            await self._lifecycle.follow(shard, once=not self._plan.wait)
         except StoppedError:
             pass
         except SyphusError as error:
@@ -285,7 +285,7 @@ class BatchRun:
         """Say what is left to do, if there is something."""
         if self._plan.file is not None:
             write_by_hand(self._store, self._stage, self._plan.file)
-        left = what_is_left(self._open_shards(), self._courier.gone, self._plan.file, self._silent.kept)
+        left = what_is_left(self._open_shards(), self._lifecycle.gone, self._plan.file, self._silent.kept)
         if left is not None:
             self.stop(left)
 
@@ -357,7 +357,7 @@ class BatchRun:
             self._maker.end_pass()
         for shard in self._open_shards():
             if shard.state is ShardState.CREATED:
-                await self._courier.cancel(shard)
+                await self._lifecycle.cancel(shard)
         self._changed.set()
 
     # Helpers.

@@ -95,7 +95,7 @@ def without_form(verdict: ReplyVerdict, request: Request) -> ReplyVerdict:
 
 
 @dataclass(slots=True)
-class _Tally:
+class _FormatCounts:
     """Answers in one format, in the current window, and how many of them were not in it."""
 
     answers: int = 0
@@ -122,7 +122,7 @@ class AnswerFormats:
         self._on_change = on_change
         self.is_used = False  #: whether a request has asked for JSON, or would have
         self._sent: set[AnswerFormat] = set()  # formats that were sent in this session
-        self._tallies = {each: _Tally() for each in AnswerFormat}
+        self._counts = {each: _FormatCounts() for each in AnswerFormat}
 
     def as_json(self) -> str:
         """Return what was learnt, to keep in the ledger."""
@@ -153,8 +153,8 @@ class AnswerFormats:
             return 0
         if asked is AnswerFormat.TEXT or (asked is self.current and self._is_decided):
             return _ALL
-        tally = self._tallies[asked]
-        return max(1, STEPS * (tally.answers - (1 + STEPS) * tally.missed))
+        counts = self._counts[asked]
+        return max(1, STEPS * (counts.answers - (1 + STEPS) * counts.missed))
 
     def refuse(self, message: str = "") -> bool:
         """Learn that the server does not accept the current format; return False if it was not even asked for.
@@ -176,12 +176,12 @@ class AnswerFormats:
         """Count an answer to a request in a format: whether it was JSON that could be read."""
         if asked is AnswerFormat.TEXT or self.room(asked) == 0:
             return
-        tally = self._tallies[asked]
-        tally.answers, tally.missed = tally.answers + 1, tally.missed + (not kept)
-        while self.current is not AnswerFormat.TEXT and (tally := self._tallies[self.current]).shows_no_care:
-            self._step_down("does not keep to", f" ({tally.missed} of {tally.answers} answers)")
-        if self._tallies[self.current].answers >= WINDOW:
-            self._is_decided, self._tallies[self.current] = True, _Tally()
+        counts = self._counts[asked]
+        counts.answers, counts.missed = counts.answers + 1, counts.missed + (not kept)
+        while self.current is not AnswerFormat.TEXT and (counts := self._counts[self.current]).shows_no_care:
+            self._step_down("does not keep to", f" ({counts.missed} of {counts.answers} answers)")
+        if self._counts[self.current].answers >= WINDOW:
+            self._is_decided, self._counts[self.current] = True, _FormatCounts()
 
     def _step_down(self, verb: str, share: str, to: AnswerFormat | None = None) -> None:
         before, self.current = self.current, to or self.current.looser

@@ -208,6 +208,7 @@ def _image_errors(data: bytes) -> Iterator[None]:
         raise BadImageError(unread_reason(data[:1024]) or "not an image") from error
     except Exception as error:
         message = " ".join(str(error).split())
+        # Pillow raises the same `OSError` for a truncated file as for a broken one; only its words differ.
         truncated = "truncated" in message.lower() or isinstance(error, EOFError)
         raise BadImageError(f"truncated: {message:.80}" if truncated else f"broken: {message:.80}") from error
 

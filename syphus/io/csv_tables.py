@@ -76,6 +76,9 @@ class CsvReader(RecordReader):
         self._given = delimiter, quote
         self._lines_before = 0
         self._line = 0  # of the row last yielded
+        self._newest = ""  # line that csv was given
+        self._row_size = 0  # characters that csv was given for the next row
+        self._has_ended = False  # csv was given all lines
         csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))
 
     def rows(self) -> Iterator[dict[str, str]]:
@@ -84,6 +87,7 @@ class CsvReader(RecordReader):
         names, count = self.names, len(self.names)
         while True:
             self._line = self._lines_before + reader.line_num + 1
+            self._row_size = 0
             try:
                 cells = next(reader, None)
             except csv.Error as error:
@@ -113,7 +117,7 @@ class CsvReader(RecordReader):
             try:
                 self.names = column_names(next((cells for cells in reader if cells), []))
             except csv.Error as error:
-                raise InputError(f"{self.path}: header (line 1): {self._csv_problem(error)}") from error
+                raise InputError(f"{self.path}: header (line 1): {self._csv_problem()}") from error
         elif twice := next((name for name, count in Counter(self.names).items() if count > 1), ""):
             raise InputError(f'{self.path}: columns: "{twice}" comes twice')
         return reader
@@ -133,14 +137,20 @@ class CsvReader(RecordReader):
         rest = ""
         while text:
             *whole, rest = (rest + text).split(end)
-            yield from (f"{line}\n" for line in whole)
+            yield from (self._given_line(f"{line}\n") for line in whole)
             if len(rest) > _MAX_CELL:
                 raise self._error(f"a line of more than {_MAX_CELL >> 20} MiB")
             text = self.source.read(max(SAMPLE, len(rest)))
         if self.source.problem:
             raise self._error(self._decoding_problem())
         if rest:
-            yield rest
+            yield self._given_line(rest)
+        self._has_ended = True
+
+    def _given_line(self, line: str) -> str:
+        self._newest = line
+        self._row_size += len(line)
+        return line
 
     def _fitted(self, cells: list[str]) -> list[str]:
         """Return the cells of a row that has more than the header if these are empty; [] if the row was collected."""
@@ -154,20 +164,23 @@ class CsvReader(RecordReader):
         return []
 
     def _refuse_row(self, error: csv.Error) -> None:
-        problem = self._error(self._csv_problem(error))
-        if "end of data" in str(error):  # the rest of the file was taken for one cell
+        problem = self._error(self._csv_problem())
+        if self._has_ended:  # the rest of the file was taken for one cell
             raise problem from error
         self._collect(problem)
 
-    def _csv_problem(self, error: csv.Error) -> str:
-        if "end of data" in str(error):
+    def _csv_problem(self) -> str:
+        """Describe why csv refused a row. It has one type for all its errors, so what it was given decides."""
+        if self._has_ended:
             return 'a quote that begins a cell has no end; if quotes are just text, use read_csv(path, quote="")'
-        if "expected after" in str(error):
-            return (
-                "text follows the quote that ends a cell; double the quotes within a cell, or if quotes are just text, "
-                'use read_csv(path, quote="")'
-            )
-        return str(error)
+        if self._row_size > csv.field_size_limit():
+            return f"a cell of more than {_MAX_CELL >> 20} MiB"
+        if "\r" in self._newest.rstrip("\r\n"):
+            return "a carriage return within a row; put the cell that holds it into quotes"
+        return (
+            "text follows the quote that ends a cell; double the quotes within a cell, or if quotes are just text, "
+            'use read_csv(path, quote="")'
+        )
 
     def _decoding_problem(self) -> str:
         problem = self.source.problem

@@ -22,14 +22,18 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
 
 
+class _NotStrictJsonError(ValueError):
+    """A value that Python's scanner takes, and JSON does not have."""
+
+
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")
+    raise _NotStrictJsonError(f"{constant} is not JSON")
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError(f"the number {digits[:20]} is too large")
+        raise _NotStrictJsonError(f"the number {digits[:20]} is too large")
     return number
 
 
@@ -96,7 +100,9 @@ def describe_failure(error: Exception, start: int) -> tuple[str, int]:
         return error.msg, error.pos
     if isinstance(error, RecursionError):
         return "nested too deeply", start
-    return ("a whole number with thousands of digits" if "integer string" in str(error) else str(error)), start
+    if isinstance(error, _NotStrictJsonError):
+        return str(error), start
+    return "a whole number with thousands of digits", start  # `int` is the only other one that fails
 
 
 def find_surrogate(value: Record) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from syphus.batch.closing import batches_by_state, state_of
 from syphus.batch.gather import FOLDER, shard_path
+from syphus.batch.open_batches import batches_by_state, state_of
 from syphus.batch.routes import BatchApi, RouteError
 from syphus.errors import ConfigError, ProviderError, machine_faults
 from syphus.ledger.records import Records

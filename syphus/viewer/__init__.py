@@ -6,13 +6,13 @@ control_routes.py       steer a run from its page, and offer the numbers of all 
 events.py               what changes in a run while people look at it
 image_process.py        the process that reads images
 image_reader.py         read images for the pages, through that process
-images_of.py            the images of queries, and the seconds of frames
 index_writer.py         write the viewer's own index of a run
 ledger_access.py        read ledgers in threads, with short snapshots
 overview.py             the numbers of a run for its first page and for the list of runs
 page_parts.py           the parts of pages that are written as files
 query_detail.py         everything that is known of one query
 query_filter.py         which queries a list shows, and where a page of it begins
+query_images.py         the images of queries, and the seconds of frames
 query_list.py           a page of the list of queries
 query_sources.py        where the rows of a list come from
 random_order.py         a random order of numbers that needs no list of them
@@ -22,6 +22,7 @@ review_items.py         what people review: pairs, rejected answers, judged pair
 review_lists.py         lists for reviewers: pairs, the queue, what rules are worth
 review_queue.py         which items a reviewer gets next, and which decisions are a random sample
 reviews_api.py          answer what the pages for reviewers ask
+rule_accuracy.py        precision and recall of rules and of the judge, with intervals
 run_list.py             the runs in the folders given, and their names in addresses
 run_routes.py           answer what the pages ask about runs
 run_statistics.py       pairs, words and images of a run, exactly or from a sample
@@ -30,7 +31,6 @@ server.py               the routes of all modules, and serving them until Ctrl-C
 side_index.py           the viewer's own index of a run: words, models, sessions, repairs
 translation_numbers.py  the numbers of a translation for its page
 viewer.py               what the routes share: runs, numbers, events, threads
-worth.py                precision and recall of rules and of the judge, with intervals
 write_page.py           write a page as one file, with its pictures and fonts
 written_pages.py        what the pages look like as files
 written_reports.py      the pages about translation, statistics and a cold start as files

@@ -28,10 +28,10 @@ _HEARTBEAT = 15.0  #: seconds without an event, after which a comment is sent
 _WRITE_SECONDS = 10.0  #: that a page may take to accept an event
 _MOST_STREAMS = 64  #: pages at once; each holds a connection
 _RETRY_SECONDS = 3  #: after which a page connects again
-_FRESH = 3600.0  #: seconds for which numbers of a run that does not change are kept
+_FRESH = 3600.0  #: seconds for which numbers of a run that does not change are cached
 
 
-class _Kept(NamedTuple):
+class _CachedOverview(NamedTuple):
     signature: tuple[object, ...]
     value: dict[str, object]
     at: float
@@ -42,29 +42,29 @@ class Overviews:
 
     def __init__(self, access: LedgerAccess) -> None:
         self._access = access
-        self._kept: dict[str, _Kept] = {}
+        self._cache: dict[str, _CachedOverview] = {}
         self._reading: dict[str, asyncio.Lock] = {}
 
     async def newest(self, run: ViewedRun) -> dict[str, object]:
         """Return the numbers of a run, at most a second old. Raises `RunError`."""
         async with self._reading.setdefault(run.key, asyncio.Lock()):  # many pages ask, one reads
             now = time.time()
-            kept = self._kept.get(run.key)
-            if kept is not None and now - kept.at < INTERVAL:
-                return kept.value
+            cached = self._cache.get(run.key)
+            if cached is not None and now - cached.at < INTERVAL:
+                return cached.value
             changed = await self._access.call(partial(signature, run.folder))
-            if kept is not None and kept.signature == changed and not await self._has_ended(run, kept):
-                return kept.value
+            if cached is not None and cached.signature == changed and not await self._has_ended(run, cached):
+                return cached.value
             value = await self._access.read(run.folder, partial(read_overview, folder=run.folder, now=now))
             value = {"key": run.key, "name": run.name, **value}
-            self._kept[run.key] = _Kept(changed, value, now)
+            self._cache[run.key] = _CachedOverview(changed, value, now)
             return value
 
-    async def _has_ended(self, run: ViewedRun, kept: _Kept) -> bool:
+    async def _has_ended(self, run: ViewedRun, cached: _CachedOverview) -> bool:
         """Return whether a process that worked on the run is gone, which changes no file if it was killed."""
-        if kept.value["working"]:
+        if cached.value["working"]:
             return not await self._access.call(partial(is_working, run.folder))
-        return time.time() - kept.at > _FRESH
+        return time.time() - cached.at > _FRESH
 
 
 class Listener:
@@ -88,7 +88,7 @@ class Listener:
         return events
 
 
-class Feed:
+class EventStream:
     """The events of one run, for all pages that show it."""
 
     def __init__(self, overviews: Overviews, run: ViewedRun) -> None:
@@ -136,17 +136,17 @@ class Feed:
             await asyncio.sleep(max(INTERVAL - took, took / _SHARE - took))
 
 
-class Feeds:
+class EventStreams:
     """The events of all runs, and the pages that get them."""
 
     def __init__(self, overviews: Overviews) -> None:
         self._overviews = overviews
-        self._feeds: dict[str, Feed] = {}
+        self._by_run: dict[str, EventStream] = {}
         self._streams = 0
 
-    def of(self, run: ViewedRun) -> Feed:
-        """Return the feed of a run."""
-        return self._feeds.setdefault(run.key, Feed(self._overviews, run))
+    def of(self, run: ViewedRun) -> EventStream:
+        """Return the event stream of a run."""
+        return self._by_run.setdefault(run.key, EventStream(self._overviews, run))
 
     async def stream(self, request: web.Request, run: ViewedRun) -> web.StreamResponse:
         """Send the events of a run until the page leaves; raise `HTTPServiceUnavailable` if too many are open."""

@@ -20,7 +20,7 @@ from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.images.prompt.lookup import ImageLookup, digest_of
 from syphus.io.media import media_kind
 from syphus.text import one_line
-from syphus.viewer.images_of import TYPES, ViewJob
+from syphus.viewer.query_images import TYPES, ViewJob
 
 MOST_BYTES = 64 << 20  #: of an image
 _MOST_PIXELS = 100_000_000

@@ -22,7 +22,7 @@ from syphus.ledger.store import Store
 from syphus.runs.generate import GenerateStage
 from syphus.runs.run_settings import run_command
 from syphus.types import PromptImage
-from syphus.viewer.images_of import IN_STORE, TYPES, ShownImage, ViewJob, images_of_query
+from syphus.viewer.query_images import IN_STORE, TYPES, ShownImage, ViewJob, images_of_query
 
 _IDLE_SECONDS = 60.0  #: after which the process ends
 _SECONDS = 30.0  #: that an image may take: the first of a store without an index reads all its ids

@@ -15,7 +15,7 @@ from syphus.ledger.summary import has_parts
 from syphus.runs.row_text import find_marks
 from syphus.runs.run_settings import stored_prices
 from syphus.types import BilledUsage, State, Usage
-from syphus.viewer.images_of import images_of_query, sent_images
+from syphus.viewer.query_images import images_of_query, sent_images
 
 _MOST_ANSWERS = 100  #: of a query
 _LONGEST = 1_000_000  #: characters of an answer that are shown

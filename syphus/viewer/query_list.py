@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from syphus.ledger.parts import marks
 from syphus.ledger.store import Columns, Store
-from syphus.viewer.images_of import listed_images
 from syphus.viewer.query_filter import Cursor, Key, Order, PageRequest, QueryFilter, Text
+from syphus.viewer.query_images import listed_images
 from syphus.viewer.query_sources import choose_source
 from syphus.viewer.side_index import SideIndex
 

@@ -17,8 +17,8 @@ from syphus.ledger.serialization import load_stored_pairs
 from syphus.ledger.store import Store
 from syphus.runs.pair_verdicts import judged_number, judged_pairs
 from syphus.types import Query, State
-from syphus.viewer.images_of import images_of_query
 from syphus.viewer.query_detail import described_pairs, read_translations
+from syphus.viewer.query_images import images_of_query
 
 _LONGEST = 20_000  # characters of an annotation or an answer that are shown
 _QUERY = (

@@ -13,7 +13,7 @@ from syphus.ledger.store import Store
 from syphus.runs.generate import GenerateStage
 from syphus.viewer.review_items import Item, ItemReader, text_of
 from syphus.viewer.review_queue import ACCEPTED, JUDGE_BAD, JUDGE_GOOD, RULE, ReviewDesk, located
-from syphus.viewer.worth import Bounds, Stratum, allocate, precision, recall, total
+from syphus.viewer.rule_accuracy import Bounds, Stratum, allocate, precision, recall, total
 
 #: Why a pair is rejected, by the digits of the keyboard; any other text may be given.
 REASONS = ("not in the image", "wrong", "not answerable from the image", "trivial", "badly written", "other")

@@ -32,12 +32,12 @@ from syphus.types import Query, State
 from syphus.viewer.ledger_access import signature
 from syphus.viewer.random_order import bits_for, mix, number_at, place_of
 from syphus.viewer.review_items import Item, answer_item, text_of
-from syphus.viewer.worth import Stratum, allocate
+from syphus.viewer.rule_accuracy import Stratum, allocate
 
 ACCEPTED, JUDGE_BAD, JUDGE_GOOD, RULE = "accepted", "judge bad", "judge good", "rule "
 _KEPT = 2_000  # units of a stratum of rejected answers that can be drawn
 _MOST_EARLIER = 500_000  # rows of replaced answers that are looked at
-_FRESH = 30.0  # seconds for which lists of rejected answers are kept while the run works
+_FRESH = 30.0  # seconds for which lists of rejected answers are cached while the run works
 _BLOCK = 256  # places of the order that are looked at together
 _MOST_BLOCKS = 400
 _SCORED = 150  # pairs among which those with low scores are sought
@@ -60,12 +60,12 @@ class DrawFrame(NamedTuple):
     places: Mapping[str, int]  #: of the units, by the ids of the items
 
 
-class _Kept(NamedTuple):
+class _CachedFrames(NamedTuple):
     at: float
     files: tuple[object, ...]  # changes when the ledger does
     seed: int
     frames: dict[str, DrawFrame]
-    said: _Said
+    said: _VerdictCache
 
 
 def draw_text(stratum: str, seed: int, bits: int, place: int) -> str:
@@ -89,7 +89,7 @@ class ReviewDesk:
         self.log = log
         self.lock = threading.Lock()
         self._clock = clock
-        self._kept: _Kept | None = None
+        self._cached: _CachedFrames | None = None
         self._scores: dict[str, tuple[float, str]] = {}
         self._judgements: dict[tuple[str, str], tuple[int, dict[str, str]]] = {}
 
@@ -111,21 +111,21 @@ class ReviewDesk:
         """Return the strata of rejected answers and judged pairs by name."""
         return self._keep(store, seed).frames
 
-    def _keep(self, store: Store, seed: int) -> _Kept:
-        now, kept, files = self._clock(), self._kept, signature(store.folder)
-        if kept is None or kept.seed != seed or (kept.files != files and now - kept.at > _FRESH):
-            self._kept = kept = _Kept(now, files, seed, read_frames(store, seed), _Said())
-        return kept
+    def _keep(self, store: Store, seed: int) -> _CachedFrames:
+        now, cached, files = self._clock(), self._cached, signature(store.folder)
+        if cached is None or cached.seed != seed or (cached.files != files and now - cached.at > _FRESH):
+            self._cached = cached = _CachedFrames(now, files, seed, read_frames(store, seed), _VerdictCache())
+        return cached
 
     def strata(self, store: Store, seed: int) -> list[Stratum]:
         """Return all strata with what the decisions say about their random samples."""
         accepted = store.read_value(
             "SELECT total(times) FROM tally WHERE stage = ? AND kind = 'ok' AND pairs > 0", GenerateStage.name
         )
-        kept = self._keep(store, seed)
-        sizes = {ACCEPTED: int(accepted or 0)} | {name: frame.size for name, frame in kept.frames.items()}
+        cached = self._keep(store, seed)
+        sizes = {ACCEPTED: int(accepted or 0)} | {name: frame.size for name, frame in cached.frames.items()}
         strata = {name: Stratum(name, size) for name, size in sizes.items()}
-        return count_decisions(store, self.log, strata, kept.frames, kept.said)
+        return count_decisions(store, self.log, strata, cached.frames, cached.said)
 
     def drawn(self, store: Store, stratum: str, seed: int, skip: Callable[[Item], bool]) -> Iterator[Item]:
         """Yield the items of a stratum in its random order, without those that are to be skipped."""
@@ -208,16 +208,16 @@ def accepted_in_order(store: Store, seed: int) -> Iterator[Item]:
 
 def read_frames(store: Store, seed: int) -> dict[str, DrawFrame]:
     """Return what can be drawn of rejected answers by rule, and of the pairs that a judge has seen."""
-    frames: dict[str, _Smallest] = {}
+    frames: dict[str, _LowestPlaces] = {}
     for n, answer, reason in _rejected(store):
         item = answer_item(n, answer, why=reason)
-        frames.setdefault(RULE + reason, _Smallest()).add(mix(seed, answer), item)
+        frames.setdefault(RULE + reason, _LowestPlaces()).add(mix(seed, answer), item)
     for name, n, pair, why in _judged(store):
-        frames.setdefault(name, _Smallest()).add(mix(seed, n, *pair.encode()), Item(n, pair, why=why))
+        frames.setdefault(name, _LowestPlaces()).add(mix(seed, n, *pair.encode()), Item(n, pair, why=why))
     return {name: frame.frame(name, seed) for name, frame in frames.items()}
 
 
-class _Smallest:
+class _LowestPlaces:
     """The units with the lowest places, and how many there are in all."""
 
     def __init__(self) -> None:
@@ -272,7 +272,7 @@ def _judged(store: Store) -> Iterator[tuple[str, int, str, str]]:
 
 
 def count_decisions(
-    store: Store, log: ReviewLog, strata: dict[str, Stratum], frames: Mapping[str, DrawFrame], said: _Said
+    store: Store, log: ReviewLog, strata: dict[str, Stratum], frames: Mapping[str, DrawFrame], said: _VerdictCache
 ) -> list[Stratum]:
     """Return the strata with the judgements of their random samples."""
     highest: dict[tuple[str, int, int], int] = {}
@@ -319,7 +319,7 @@ class JudgedItem(NamedTuple):
     is_bad: bool | None
 
 
-class _Said:
+class _VerdictCache:
     """What reviewers say of each pair, looked up again only after new decisions."""
 
     def __init__(self) -> None:

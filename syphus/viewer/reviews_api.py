@@ -70,7 +70,7 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
             reply = await viewer.call(partial(at_desk, run, partial(_decide, body=body, now=time.time())))
         except (_ChangedTextError, ReviewConflictError) as error:
             return refusal(409, str(error))
-        viewer.feeds.of(run).send("reviews", {"count": reply["count"]})
+        viewer.events.of(run).send("reviews", {"count": reply["count"]})
         return as_reply(reply)
 
     base = "/api/runs/{run}"

@@ -34,7 +34,7 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
         return as_reply(await viewer.overviews.newest(viewer.run(request)))
 
     async def events(request: web.Request) -> web.StreamResponse:
-        return await viewer.feeds.stream(request, viewer.run(request))
+        return await viewer.events.stream(request, viewer.run(request))
 
     async def queries(request: web.Request) -> web.Response:
         wanted, run = parse_request(request.query), viewer.run(request)

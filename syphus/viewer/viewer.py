@@ -9,7 +9,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from syphus.ledger.store import Store
-from syphus.viewer.events import Feeds, Overviews
+from syphus.viewer.events import EventStreams, Overviews
 from syphus.viewer.image_reader import ImageReader
 from syphus.viewer.ledger_access import LedgerAccess
 from syphus.viewer.run_list import RunList, ViewedRun
@@ -41,7 +41,7 @@ class Viewer:
         self.guard = Guard(host, self.token)
         self._access = LedgerAccess()
         self.overviews = Overviews(self._access)
-        self.feeds = Feeds(self.overviews)
+        self.events = EventStreams(self.overviews)
         self.side_indexes = SideIndexes(cache)
         self.images = ImageReader(images)
         self._at_close: list[Callable[[], None]] = [self._access.close, self.side_indexes.close, self.images.close]

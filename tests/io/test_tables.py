@@ -126,6 +126,10 @@ BAD = {
         'a,b\n"1","2"\n"3","4"\n"5","6" x\n',
         "x.csv: record 3 (line 4): text follows the quote that",
     ),
+    "carriage return": (
+        "a,b\n1,2\n3,4\n5,6\r7\n8,9\n",
+        "x.csv: record 3 (line 4): a carriage return within a row; put the cell that holds it into quotes",
+    ),
     "Latin-1": (
         "a,b\n1,x\n2,café".encode("latin-1"),
         "x.csv: record 2 (line 3): invalid UTF-8 (unexpected end of data)",

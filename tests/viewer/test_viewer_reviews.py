@@ -18,7 +18,7 @@ from syphus.ledger.reviewed import count_run_reviews
 from syphus.ledger.store import open_for_reading
 from syphus.runs.run_settings import GENERATE
 from syphus.viewer.random_order import bits_for, number_at, place_of
-from syphus.viewer.worth import Bounds, Stratum, allocate, part_of, recall, share_of
+from syphus.viewer.rule_accuracy import Bounds, Stratum, allocate, part_of, recall, share_of
 
 RULE = "mentions its own source"
 

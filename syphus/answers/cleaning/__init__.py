@@ -2,14 +2,14 @@
 
 Pure functions.
 
-citations.py      citation marks that point at nothing
-dataset_rules.py  rules that plugins choose from: numbers, timestamps, people, counts of pairs
-doubtful_lines.py last lines that may be no part of an answer
-endings.py        what models write behind a text: end marks, counts, notes, remarks
-general_rules.py  rules that apply to every dataset
-remarks.py        what models say of their own work, in any language
-rules.py          the kinds of rule, and how they are applied
-sent_texts.py     what was sent to the model: runs of words, and scripts
+citations.py       citation marks that point at nothing
+dataset_rules.py   rules that plugins choose from: numbers, timestamps, people, counts of pairs
+doubtful_lines.py  last lines that may be no part of an answer
+endings.py         what models write behind a text: end marks, counts, notes, remarks
+general_rules.py   rules that apply to every dataset
+meta_commentary.py what models say of their own work, in any language
+rules.py           the kinds of rule, and how they are applied
+sent_texts.py      what was sent to the model: runs of words, and scripts
 """
 
 from syphus.answers.cleaning.dataset_rules import (

@@ -133,7 +133,7 @@ class _Evidence(IntEnum):
     CERTAIN = 3
 
 
-class _Found(NamedTuple):
+class _CitationMark(NamedTuple):
     start: int
     end: int
     evidence: _Evidence
@@ -158,7 +158,7 @@ def _starts(text: str) -> list[int]:
     return sorted(set(starts))
 
 
-def _find(text: str, pair: Pair, part: str, context: Context) -> Iterator[_Found]:
+def _find(text: str, pair: Pair, part: str, context: Context) -> Iterator[_CitationMark]:
     """Yield what may be a mark in a text, with the space before it."""
     end = 0
     for start in _starts(text):
@@ -172,7 +172,7 @@ def _find(text: str, pair: Pair, part: str, context: Context) -> Iterator[_Found
         evidence = _judge(text, match, before, pair.instruction)
         if evidence:
             is_opening = match["anywhere"] and not _END.match(text, end)
-            yield _Found(start if is_opening else len(before), end, evidence)
+            yield _CitationMark(start if is_opening else len(before), end, evidence)
 
 
 def _judge(text: str, match: re.Match[str], before: str, question: str) -> _Evidence:
@@ -240,7 +240,7 @@ def _judge_lifted(text: str, match: re.Match[str], word: str, *, stops: bool, en
     return _Evidence.CERTAIN
 
 
-def _all_found(pairs: Sequence[Pair], context: Context) -> dict[tuple[int, str], list[_Found]]:
+def _all_found(pairs: Sequence[Pair], context: Context) -> dict[tuple[int, str], list[_CitationMark]]:
     """Return what may be marks, by the number of the pair and the name of the text."""
     found = {}
     for number, pair in enumerate(pairs):

@@ -17,7 +17,7 @@ from syphus.answers.cleaning.endings import (
     is_doubtful_remark,
     last_paragraph,
 )
-from syphus.answers.cleaning.remarks import asks_for_tags, is_related
+from syphus.answers.cleaning.meta_commentary import asks_for_tags, is_related
 from syphus.answers.cleaning.rules import Check, Context, Rule, describe_match
 from syphus.types import Pair
 

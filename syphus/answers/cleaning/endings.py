@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from syphus.answers.cleaning.remarks import Belonging, belonging
+from syphus.answers.cleaning.meta_commentary import Belonging, belonging
 from syphus.answers.cleaning.rules import Context, Mend, Rule
 from syphus.answers.parsing.answer_text import extract_answer, is_empty, strip
 from syphus.types import Pair

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from syphus.answers.cleaning.citations import CITATION_RULES
 from syphus.answers.cleaning.doubtful_lines import DOUBTFUL_LINE_RULES
 from syphus.answers.cleaning.endings import ENDING_RULES
-from syphus.answers.cleaning.remarks import REMARK_RULES
+from syphus.answers.cleaning.meta_commentary import REMARK_RULES
 from syphus.answers.cleaning.rules import (
     LIKE_ASCII,
     Check,

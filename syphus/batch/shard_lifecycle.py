@@ -1,4 +1,4 @@
-"""Takes each shard through its states: creation, polling, download, taking in.
+"""Takes each shard through its states: creation, polling, download, reading the results.
 
 Every step is committed before the next one begins, so that a run which is killed anywhere goes on from there.
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from syphus.batch.creation import MOST_TRIES, Creation, ShardDesk, StoppedError
+from syphus.batch.ingest import MISSING_CAUSE, IngestCounts, ResultIngester
 from syphus.batch.routes import Problem, RouteError, ServerBatch
-from syphus.batch.take_in import MISSING_CAUSE, TakeIn, Tally
 from syphus.errors import ProviderError
 from syphus.ledger.sessions import RequestCounts, RequestKind
 from syphus.ledger.shards import (
@@ -31,19 +31,18 @@ FIRST_POLL = 0.2  #: seconds; the pauses grow with the age of the batch
 _MOST_LATE = 60  # times the delay of lists: how long after the end a batch may come without files
 _POLL_SHARE = 0.05  # of the age
 _STUCK = {"validating": 3_600.0, "finalizing": 7_200.0, "cancelling": 3_600.0, "in_progress": 93_600.0}  # seconds
-_TOKEN_CODES = frozenset({"token_limit_exceeded", "enqueued_token_limit_exceeded", "batch_enqueued_token_limit"})
 _SERVER_FAULTS = ("internal", "server_error", "unavailable", "timeout")  # in codes of failed batches
 MOST_FAILURES = 4  #: of whole batches in a row, without an answer in between
 _SIZE_CODES = frozenset({"too_many_tasks", "max_requests_exceeded", "file_too_large", "too_many_requests_in_file"})
 
 
-class Courier:
+class ShardLifecycle:
     """Follows the shards of a stage at one endpoint. Use one for a session."""
 
-    def __init__(self, desk: ShardDesk, creation: Creation, take_in: TakeIn) -> None:
+    def __init__(self, desk: ShardDesk, creation: Creation, ingester: ResultIngester) -> None:
         self._desk = desk
         self._creation = creation
-        self._take_in = take_in
+        self._ingester = ingester
         self._failures_in_a_row = 0  # of whole batches, by faults of the server
         self.on_ended: Callable[[float], None] = lambda _: None  #: gets the seconds that a completed batch took
         self.gone: set[int] = set()  #: shards that the server does not know any more
@@ -80,9 +79,9 @@ class Courier:
             shard = get_shard(self._desk.store, shard.id)
         return shard
 
-    async def settle_by_hand(self, shard: Shard, tally: Tally, strange: Tally) -> None:
+    async def settle_by_hand(self, shard: Shard, counts: IngestCounts, strange: IngestCounts) -> None:
         """Settle a shard whose results the user has brought."""
-        await self._settle(shard._replace(status="by hand"), tally, strange)
+        await self._settle(shard._replace(status="by hand"), counts, strange)
         self._desk.path_of(shard).unlink(missing_ok=True)
 
     async def cancel(self, shard: Shard) -> None:
@@ -164,18 +163,18 @@ class Courier:
         if missing:
             return False
         files, unread = await self._download_all(shard)
-        found = await self._take_in.read([shard.id], files, self._desk.state, shard.bytes // max(1, shard.lines))
-        tally, strange = found[shard.id], found[0]
+        found = await self._ingester.read([shard.id], files, self._desk.state, shard.bytes // max(1, shard.lines))
+        counts, strange = found[shard.id], found[0]
         if unread and line_counts(self._desk.store, shard.id).get(LineState.OPEN):
             await self._lose(shard, f"{shard.status}, but its results can't be read: {unread}")
             return False
         is_failure = (
             shard.status == "failed"
-            and not tally.known
+            and not counts.known
             and not line_counts(self._desk.store, shard.id).get(LineState.ANSWERED)
         )
-        await self._settle(shard, tally, strange)
-        self._failures_in_a_row = 0 if tally.answered else self._failures_in_a_row
+        await self._settle(shard, counts, strange)
+        self._failures_in_a_row = 0 if counts.answered else self._failures_in_a_row
         for path in (*files, self._desk.path_of(shard)):
             path.unlink(missing_ok=True)
         if is_failure and batch is not None:
@@ -248,7 +247,7 @@ class Courier:
 
     # What ends a shard.
 
-    async def _settle(self, shard: Shard, tally: Tally, strange: Tally) -> None:
+    async def _settle(self, shard: Shard, counts: IngestCounts, strange: IngestCounts) -> None:
         """Free the lines without a result, and settle the shard.
 
         Lines that a completed batch lacks, and those that may be among unreadable ones, are perhaps billed.
@@ -265,15 +264,15 @@ class Courier:
                 output_file=shard.output_file, error_file=shard.error_file,
                 answered=states.get(LineState.ANSWERED, 0),
                 failed=states.get(LineState.REJECTED, 0) + states.get(LineState.FAILED, 0),
-                missing=states.get(LineState.MISSING, 0), doubled=tally.doubled,
+                missing=states.get(LineState.MISSING, 0), doubled=counts.doubled,
                 unknown=strange.unknown + strange.unreadable,
             )  # fmt: skip
             if missing and (billed or shard.status != "failed"):
-                counts = RequestCounts()
+                requests = RequestCounts()
                 for number in range(missing):
-                    counts.add(MISSING_CAUSE, number < billed, 0.0, self._desk.host, RequestKind.FAILED)
-                counts.unknown_cost[MISSING_CAUSE] += unknown
-                self._desk.session.records.write_request_counts(counts)
+                    requests.add(MISSING_CAUSE, number < billed, 0.0, self._desk.host, RequestKind.FAILED)
+                requests.unknown_cost[MISSING_CAUSE] += unknown
+                self._desk.session.records.write_request_counts(requests)
 
         share = bounds * billed / missing if missing else 0.0
         unknown = self._desk.budget.settle(share, None, True)
@@ -285,7 +284,7 @@ class Courier:
             self.on_ended(shard.ended_at - shard.created_at)
         self._say_settled(get_shard(self._desk.store, shard.id), strange)
 
-    def _say_settled(self, shard: Shard, strange: Tally) -> None:
+    def _say_settled(self, shard: Shard, strange: IngestCounts) -> None:
         seconds = (shard.ended_at or 0.0) - (shard.created_at or shard.ended_at or 0.0)
         parts = [f"{shard.answered:,} of {shard.lines:,} answered"]
         for count, what in (
@@ -309,8 +308,7 @@ class Courier:
     async def _after_failure(self, shard: Shard, batch: ServerBatch) -> None:
         """Learn from the errors of a batch that failed as a whole; raise `ProviderError` for those that would recur."""
         codes = {each.code for each in batch.errors}
-        words = " ".join(each.message.lower() for each in batch.errors)
-        if codes & _TOKEN_CODES or "enqueued token" in words:
+        if any(each.is_token_limit for each in batch.errors):
             stated = [each.stated_limit for each in batch.errors if each.stated_limit]
             await self._desk.shrink(shard, shard.problem, min(stated, default=None))
         elif codes & _SIZE_CODES:

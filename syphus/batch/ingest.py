@@ -45,7 +45,7 @@ MISSING_CAUSE = "missing in the results of a batch"
 _Id = tuple[bytes, int]
 
 
-class Tally(NamedTuple):
+class IngestCounts(NamedTuple):
     """What was found in the results of a shard."""
 
     answered: int = 0
@@ -62,7 +62,7 @@ class Tally(NamedTuple):
         return self.answered + self.rejected + self.failed + self.not_sent
 
 
-class _Found(NamedTuple):
+class _ParsedLine(NamedTuple):
     """One result, before it is written."""
 
     id: _Id
@@ -75,7 +75,7 @@ class _Found(NamedTuple):
     maybe_billed: bool = False
 
 
-class TakeIn:
+class ResultIngester:
     """Takes in results for the stage of a session."""
 
     def __init__(
@@ -92,7 +92,7 @@ class TakeIn:
 
     async def read(
         self, shards: Sequence[int], files: Iterable[Path], state: EndpointState, line_bytes: int
-    ) -> dict[int, Tally]:
+    ) -> dict[int, IngestCounts]:
         """Take in the lines of files that belong to these shards; return what was found, by shard.
 
         `line_bytes` is the usual size of a request, for answers without a usage. Lines without a result stay open. What
@@ -101,7 +101,7 @@ class TakeIn:
         waiting = open_lines(self._store, shards)
         seen: dict[_Id, LineState] = {}
         counts: dict[int, Counter[str]] = {0: Counter(), **{shard: Counter() for shard in shards}}
-        chunk: list[_Found] = []
+        chunk: list[_ParsedLine] = []
         for path in files:
             for raw in _lines(path):
                 found = self._read_line(raw, waiting, seen, counts, shards, state, line_bytes)
@@ -111,7 +111,7 @@ class TakeIn:
                     await self._write(chunk, state)
                     chunk = []
         await self._write(chunk, state)
-        return {shard: Tally(**count) for shard, count in counts.items()}
+        return {shard: IngestCounts(**count) for shard, count in counts.items()}
 
     def _read_line(
         self,
@@ -122,7 +122,7 @@ class TakeIn:
         shards: Sequence[int],
         state: EndpointState,
         line_bytes: int,
-    ) -> _Found | None:
+    ) -> _ParsedLine | None:
         """Return the result in a line; None if it brings nothing new."""
         try:
             data = orjson.loads(raw)
@@ -158,7 +158,7 @@ class TakeIn:
 
     def _result(
         self, name: _Id, shard: int, line: OpenLine, data: dict[str, object], state: EndpointState, line_bytes: int
-    ) -> _Found:
+    ) -> _ParsedLine:
         response, error = data.get("response"), data.get("error")
         status, body = _status_and_body(response)
         if body is None and isinstance(error, dict):  # vLLM's place for it
@@ -166,20 +166,20 @@ class TakeIn:
         if not status:
             code = error.get("code") if isinstance(error, dict) else None
             if code in _NOT_SENT:
-                return _Found(name, shard, line, LineState.MISSING, str(code).replace("_", " "))
+                return _ParsedLine(name, shard, line, LineState.MISSING, str(code).replace("_", " "))
             cause = f"batch error {one_line(str(code), 60)}" if code else "no reply in a batch"
-            return _Found(name, shard, line, LineState.FAILED, cause)
+            return _ParsedLine(name, shard, line, LineState.FAILED, cause)
         verdict = self._verdict(status, body, name, state, line_bytes)
         if verdict.completion is not None:
             completion = replace(verdict.completion, service_tier=BATCH_TIER)
             if line.form:
                 completion = replace(completion, flags=(*completion.flags, line.form))
-            return _Found(name, shard, line, LineState.ANSWERED, ANSWERED, completion)
+            return _ParsedLine(name, shard, line, LineState.ANSWERED, ANSWERED, completion)
         if verdict.action in (Action.RETRY, Action.PAUSE):
             billed = verdict.maybe_billed and 200 <= status < 300
-            return _Found(name, shard, line, LineState.FAILED, verdict.cause, maybe_billed=billed)
+            return _ParsedLine(name, shard, line, LineState.FAILED, verdict.cause, maybe_billed=billed)
         reply = orjson.dumps({"status": verdict.inner_status or status, "body": _error_of(body, verdict)})
-        return _Found(name, shard, line, LineState.REJECTED, verdict.cause, reply=reply)
+        return _ParsedLine(name, shard, line, LineState.REJECTED, verdict.cause, reply=reply)
 
     def _verdict(self, status: int, body: object, name: _Id, state: EndpointState, line_bytes: int) -> ReplyVerdict:
         content = orjson.dumps(body)
@@ -194,7 +194,7 @@ class TakeIn:
         found = classify_error(status, {}, content, state.endpoint.host, time.time())
         return replace(found, inner_status=status, inner_error=orjson.loads(content))
 
-    async def _write(self, chunk: list[_Found], state: EndpointState) -> None:
+    async def _write(self, chunk: list[_ParsedLine], state: EndpointState) -> None:
         """Write results in one commit, and settle what was reserved for them."""
         if not chunk:
             return
@@ -217,7 +217,7 @@ class TakeIn:
             now = session.clock()
             state.health.record_answer(now, chunk[0].line.row, now)
 
-    def _put(self, chunk: Sequence[_Found], counts: RequestCounts, host: str) -> None:
+    def _put(self, chunk: Sequence[_ParsedLine], counts: RequestCounts, host: str) -> None:
         records = self._session.records
         for found in chunk:
             if found.completion is not None:
