@@ -33,11 +33,11 @@ from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.request import RequestBuilder
 from syphus.images.prompt.attachments import ImageAttachments
 from syphus.ledger.records import Row, StoredAnswer
+from syphus.runs.cost_estimate import AskedModel, CostEstimator, Speed, example_answer_tokens
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import input_queries
 from syphus.runs.prepare import PreparedRun, prepare
 from syphus.runs.quote import PendingRow, Survey, choose_pilot
-from syphus.runs.reckoning import AskedModel, Reckoning, Speed, example_answer_tokens
 from syphus.runs.token_forecast import AnsweredRow, Range, Tokens, fit
 from syphus.simulator.chat_request import read_chat
 from syphus.simulator.model_answers import ModelBehaviour, write_answer
@@ -183,8 +183,8 @@ def simulate_run(world: World, rows: int, seed: int, pilot: int = PILOT) -> Mapp
     rest = [truth for n, truth in enumerate(chosen) if n not in numbers]
     tokens = fit([chosen[n].row for n in sorted(numbers)], example_answer_tokens(world.prepared.template))
     model = AskedModel(MODEL, world.price, ImageRules(MODEL), ModelTable().find(MODEL))
-    reckoning = Reckoning(tokens, [model], world.prepared.template, Speed(THREADS))
-    line = reckoning.line("", [truth.row.size for truth in rest], len(rest), cached=False)
+    estimator = CostEstimator(tokens, [model], world.prepared.template, Speed(THREADS))
+    line = estimator.line("", [truth.row.size for truth in rest], len(rest), cached=False)
     assert line.dollars is not None
     assert line.minutes is not None
     prompt = sum(truth.tokens.prompt for truth in rest)

@@ -2,7 +2,7 @@
 
 Starts the real command `view` on a run of pairs, and sends decisions over HTTP from three threads, as the page does: a
 decision that was not answered is sent again with the same id. Every so often the viewer's process gets SIGKILL, and is
-started again. Then the file is compared with what was sent, and kappa with a reckoning of its own.
+started again. Then the file is compared with what was sent, and kappa with a estimator of its own.
 
     python benchmarks/reviews.py                       # 10,000 decisions, 50 kills
     python benchmarks/reviews.py --decisions 600 --kills 5

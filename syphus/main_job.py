@@ -36,6 +36,7 @@ from syphus.quality.pair_judge import JudgePlan, ask_in_judged_parts, judge_pair
 from syphus.quality.until_accepted import AcceptedGoal, ask_until_accepted, enough_line, write_balanced
 from syphus.relations.relate import RelationPlan, plan_relation, record_choice, relate, require_image_vectors
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
+from syphus.runs.cost_estimate import AskedModel, asked_models, confirm_cost
 from syphus.runs.failures import reopen_for_retry
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
@@ -53,7 +54,6 @@ from syphus.runs.quote import (
     make_quote,
     opening_lines,
 )
-from syphus.runs.reckoning import AskedModel, asked_models, confirm_cost
 from syphus.runs.rows import RowFilter, TriedRows, choose_rows, read_rows
 from syphus.runs.run_log import keep_log
 from syphus.runs.run_settings import (

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from syphus.progress import PlainObserver
 
 FindingsFile = Annotated[
-    Path, typer.Option("--list-in", metavar="FILE", help="File for all findings, if there are more than are printed.")
+    Path, typer.Option("--list-in", metavar="FILE", help="File for all findings, if not all of them are printed.")
 ]
 ShowAll = Annotated[bool, typer.Option("--all", help="Print all findings, not five of each kind.")]
 

@@ -96,7 +96,7 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="Require or create a private repository.")] = False,
     revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Existing branch (default: main).")] = None,
     allow_simulated: Annotated[
-        bool, typer.Option("--allow-simulated", help="Send made-up answers of the simulated endpoint, too.")
+        bool, typer.Option("--allow-simulated", help="Also upload made-up answers of the simulated endpoint.")
     ] = False,
     datasets_dir: PluginFolders = None,
 ) -> None:

@@ -33,7 +33,7 @@ ImagePaths = Annotated[
 ]
 VideoFolder = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Folder of the videos; a row with frames of one holds the video instead."),
+    typer.Option(metavar="FOLDER", help="Folder of videos; rows with frames of a video get the video instead."),
 ]
 MostImages = Annotated[
     int | None, typer.Option(metavar="N", help="Keep at most N evenly spaced images per row.", min=1)
@@ -48,7 +48,8 @@ SystemTurn = Annotated[str, typer.Option(metavar="TEXT", help="System turn of ea
 ExportLanguages = Annotated[str, typer.Option(metavar="CODE,...", help="Add translations, as de,zh; or all.")]
 NoImageNames = Annotated[bool, typer.Option("--no-image-names", help="Leave [image: id] out of texts without images.")]
 ReviewedChoice = Annotated[
-    str, typer.Option(metavar="WHICH", help="By reviews, with their edits: accepted, not-rejected or edited.")
+    str,
+    typer.Option(metavar="WHICH", help="Export only accepted, not-rejected or edited pairs, with their edits."),
 ]
 ExportFormats = Annotated[
     str, typer.Option("--format", metavar="NAME,...", help=f"One or several: {', '.join(FORMAT_NAMES)}.")

@@ -32,7 +32,8 @@ def balance(
         typer.Option("--output", "-o", metavar="FILE", help="Train file (default: XX_balanced_train.json)."),
     ] = None,
     near_duplicates: Annotated[
-        float, typer.Option(metavar="X", help="Overlap from which a pair repeats another one; 1 keeps them.")
+        float,
+        typer.Option(metavar="X", help="Leave out pairs that overlap with another by this (1 = keep all)."),
     ] = 0.7,
     against: Annotated[
         list[Path] | None,

@@ -50,9 +50,7 @@ def status(
     query: Annotated[
         str, typer.Option(metavar="ID", help="Show one query: its outcome, its raw answers and their origin.")
     ] = "",
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show it again every two seconds while the run works.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds while the run works.")] = False,
 ) -> None:
     """Show the state of a run, even while it is in progress; of a folder with runs, list them."""
     if query:
@@ -139,7 +137,7 @@ def rows(
 
 def failures(
     folder: RunFolder,
-    examples: Annotated[int, typer.Option("-n", "--examples", metavar="N", help="Ids of each cause to print.")] = 3,
+    examples: Annotated[int, typer.Option("-n", "--examples", metavar="N", help="Ids to print for each cause.")] = 3,
     json: Annotated[bool, typer.Option("--json", help="Print the causes as JSON.")] = False,
 ) -> None:
     """Show what went wrong in a run, by cause: rows, money, examples, and what would help."""

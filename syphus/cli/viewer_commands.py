@@ -45,7 +45,7 @@ def view(
             "they still need the token, but it is sent without encryption.",
         ),
     ] = "127.0.0.1",
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser; the address is printed.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     write: Annotated[Path | None, typer.Option(metavar="FILE.html", help=_WRITE)] = None,
     page: Annotated[str, typer.Option(metavar="PAGE", help=_PAGE)] = "overview",
     fonts: Annotated[list[Path] | None, typer.Option(metavar="PATH", help=_FONTS)] = None,
@@ -116,7 +116,8 @@ def batches(
     folder: RunFolder,
     observer: PlainObserver,
     cancel: Annotated[
-        bool, typer.Option("--cancel", help="Cancel the open batches; what is done by then is billed, and collected.")
+        bool,
+        typer.Option("--cancel", help="Cancel open batches; what is answered already is billed and collected."),
     ] = False,
     give_up: Annotated[
         bool, typer.Option("--give-up", help="Free the rows of batches that can't be found or read any more.")

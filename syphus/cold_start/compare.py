@@ -28,11 +28,11 @@ from syphus.ledger.store import Store
 from syphus.model_names import is_simulated
 from syphus.pipeline.observer import Observer
 from syphus.plugins.prompts import prompt_digest
+from syphus.runs.cost_estimate import CostEstimator, QuoteLine, Speed, asked_models, example_answer_tokens
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import ANSWERS_BEFORE_RUN, Surveyor
-from syphus.runs.reckoning import QuoteLine, Reckoning, Speed, asked_models, example_answer_tokens
 from syphus.runs.run_log import keep_log
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run_folder
@@ -290,7 +290,7 @@ def _quote(prepared: PreparedRun, queries: Sequence[Query], store: Store, observ
         surveyor = Surveyor(store, stage, models, prepared.config)
         tokens = fit(surveyor.answered(ANSWERS_BEFORE_RUN), example_answer_tokens(prepared.template), max_further=0)
         sizes = surveyor.unanswered(queries)
-    return Reckoning(tokens, models, prepared.template, Speed.of(prepared)).line("", sizes, len(sizes))
+    return CostEstimator(tokens, models, prepared.template, Speed.of(prepared)).line("", sizes, len(sizes))
 
 
 def _mean(values: Sequence[float], seed: int) -> Interval:

@@ -28,12 +28,12 @@ _DIVERSITY = 0.4  #: the weight of being unlike the examples chosen so far; the 
 _ANNOTATION = 0.6  #: the weight of the annotations in the similarity; the rest is that of the types of questions
 
 
-def best(remaining: Sequence[Scored], chosen: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001  a Strategy
+def best(remaining: Sequence[Scored], chosen: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001 - a Strategy
     """Return the one with the highest score."""
     return remaining[0]
 
 
-def diverse(remaining: Sequence[Scored], chosen: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001  a Strategy
+def diverse(remaining: Sequence[Scored], chosen: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001 - a Strategy
     """Return the one with the best score after a penalty for similarity to the chosen ones.
 
     Maximal marginal relevance: Carbonell and Goldstein, SIGIR 1998.
@@ -46,7 +46,7 @@ def diverse(remaining: Sequence[Scored], chosen: Sequence[Scored], random: Rando
     return max(remaining, key=marginal_relevance)  # of equals the first, which has the best score
 
 
-def random(remaining: Sequence[Scored], chosen: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001  a Strategy
+def random(remaining: Sequence[Scored], chosen: Sequence[Scored], random: Random) -> Scored:  # noqa: ARG001 - a Strategy
     """Return any: the baseline for the other strategies."""
     return random.choice(remaining)
 

@@ -10,8 +10,8 @@ from syphus.cold_start.evaluation import MIN_QUERIES, AblationResult, Proof, Thr
 from syphus.config.options import ColdStartOptions
 from syphus.errors import InputError
 from syphus.plugins.prompts import PromptTemplate
+from syphus.runs.cost_estimate import template_bytes
 from syphus.runs.prepare import PreparedRun
-from syphus.runs.reckoning import template_bytes
 from syphus.runs.token_forecast import TYPICAL_ANSWER_TOKENS
 from syphus.text import format_dollar_range, format_tokens, pluralize
 from syphus.types import BYTES_PER_TOKEN, Usage

@@ -68,7 +68,7 @@ class Options:
     cold_start: str = option("auto", "Find in-context examples first: auto (if the prompt has none), always or never.")
 
     accept_examples: bool = option(
-        False, "Take examples that are better than none by more than chance, even if they are not satisfactory."
+        False, "Accept examples that are significantly better than none, even if they are not satisfactory."
     )
 
     output_dir: Path = option(Path("output"), "Folder for runs.")
@@ -122,11 +122,11 @@ class Options:
     judge_config: Path | None = option(None, "YAML file with the endpoint of the judge (default: --config).")
     judge_margin: float | None = option(
         None,
-        "With --judge auto: stop when the share of bad pairs is known to plus or minus this (default: 0.02).",
+        "With --judge auto: stop when the share of bad pairs is known to within plus or minus this (default: 0.02).",
         above=0,
     )
     min_quality: float | None = option(
-        None, "Stop if the share of good pairs is below this, such as 0.9, by more than chance.", minimum=0, maximum=1
+        None, "Stop if the share of good pairs is significantly below this, such as 0.9.", minimum=0, maximum=1
     )
     until_accepted: int | None = option(
         None, "Stop once there are N accepted pairs; the other rows stay pending.", minimum=1
@@ -144,7 +144,7 @@ class Options:
     train: Path | None = option(None, "Your own train file: JSON with ids, or with ids and their context.")
 
     max_cost: float | None = option(None, "Maximum cost of the run in dollars, over all sessions.", minimum=0)
-    yes: bool = option(False, "Start without a question, whatever it may cost.", "-y")
+    yes: bool = option(False, "Start without asking for confirmation, whatever the cost.", "-y")
     ask_above: float | None = option(
         None, "Without --max-cost, ask on a terminal before spending more dollars than this (default: 50).", minimum=0
     )
@@ -153,20 +153,20 @@ class Options:
         None, "Maximum retries after an invalid answer (default: 1; translations: 6).", minimum=0
     )
     max_attempts: int | None = option(None, "Maximum attempts per request if errors occur (default: 6).")
-    batch: str = option(NEVER, "Ask by the Batch API: `--batch` is always; or auto, by price and time.", metavar="WHEN")
-    deadline: str = option("", "Be done by then, as 8h or 08:00: by batch, and the rest online.", metavar="TIME")
+    batch: str = option(NEVER, "Use the Batch API: never, always (just `--batch`), or auto.", metavar="WHEN")
+    deadline: str = option("", "Finish by this time, as 8h or 08:00: by batch, and the rest online.", metavar="TIME")
     wait: bool = option(True, "Wait for batches; after --no-wait, the same command collects them later.")
-    batch_file: Path | None = option(None, "Write the requests into a file, for a server by hand.", metavar="FILE")
-    batch_results: tuple[Path, ...] = option((), "Take in results of that file; can be repeated.", metavar="FILE")
+    batch_file: Path | None = option(None, "Write the requests to a file, to submit it by hand.", metavar="FILE")
+    batch_results: tuple[Path, ...] = option((), "Read the results of such a file; can be repeated.", metavar="FILE")
     timeout: float | None = option(
-        None, "Maximum seconds of one attempt (default: 180); one much slower than usual is given up earlier."
+        None, "Maximum seconds of one attempt (default: 180); attempts that are much slower than usual end earlier."
     )
-    no_hedging: bool = option(False, "Send no second request for one of the last rows whose first takes long.")
+    no_hedging: bool = option(False, "Do not send a second request for the last rows when the first one is slow.")
     notify: str | None = option(
         None, "Run this command when the work ends or stops; {message} in it is replaced.", metavar="COMMAND"
     )
     metrics: str = option(
-        "", "Offer the run's numbers: PORT or HOST:PORT for Prometheus, a file FILE.prom, or otlp.", metavar="WHERE"
+        "", "Export metrics: PORT or HOST:PORT for Prometheus, a file FILE.prom, or otlp.", metavar="WHERE"
     )
     drain: float = option(30.0, "Seconds to wait for requests in flight after Ctrl-C.", minimum=0)
     json: bool = option(False, "Print the report as JSON on stdout (preview: the messages).")

@@ -59,7 +59,7 @@ class _CommandOutput(asyncio.SubprocessProtocol):
         """Note that the command itself has ended."""
         self.exited.set()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio passes it)
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio passes it
         """Note that it has ended and no process holds its output open any more."""
         self._closed.set()
 

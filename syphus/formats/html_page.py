@@ -56,12 +56,12 @@ def join(*children: Child) -> Html:
 
 def tag(name: str, attributes: Mapping[str, str | bool | None] | None = None, *children: Child) -> Html:
     """Return an element. An attribute that is None or False is left out; True has no value."""
-    told = "".join(
+    written = "".join(
         f" {key}" if value is True else f' {key}="{text(value)}"'
         for key, value in (attributes or {}).items()
         if value is not None and value is not False
     )
-    return Html(f"<{name}{told}>" if name in _EMPTY else f"<{name}{told}>{join(*children)}</{name}>")
+    return Html(f"<{name}{written}>" if name in _EMPTY else f"<{name}{written}>{join(*children)}</{name}>")
 
 
 def card(title: str, *children: Child) -> Html:

@@ -2,7 +2,7 @@
 
 While a run works, the lines of `pairs.jsonl` are in the order in which the answers arrive. Each commit of the ledger
 notes the length of the file. After a crash the file is cut back to that length, and grows on. A finished run writes it
-once more, in input order.
+again, in input order.
 """
 
 from __future__ import annotations

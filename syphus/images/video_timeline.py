@@ -156,7 +156,7 @@ def _longest_stream(path: Path) -> int:
     """Return which of several video streams to use, as an index of those, by the times of all their packets.
 
     Of a file that breaks off, the longest is what its header says: of the film, nothing may be left. A stream may be
-    read only from a file that nobody else reads, so the file is opened once more.
+    read only from a file that nobody else reads, so the file is opened again.
     """
     with closing(open_video(path)) as container:
         videos = container.streams.video

@@ -33,7 +33,7 @@ class RecordReader:
         half_way = open_readers.get()[-1] is self and not self._done
         open_readers.set((*others, self.position()) if half_way else others)
 
-    def _note(self, value: Record) -> bool:  # noqa: ARG002  for subclasses
+    def _note(self, value: Record) -> bool:  # noqa: ARG002 - for subclasses
         """Register a value that is about to be yielded; return False if it must be skipped."""
         self.number += 1
         bad = bad_records.get()

@@ -162,8 +162,8 @@ def read_controls(store: Store) -> SessionControls | None:
     text = store.read_value("SELECT controls FROM session ORDER BY id DESC LIMIT 1")
     if text is None:
         return None
-    told = orjson.loads(text)
-    return SessionControls(ControlSettings(**told["given"]), ControlSettings(**told["in_force"]))
+    values = orjson.loads(text)
+    return SessionControls(ControlSettings(**values["given"]), ControlSettings(**values["in_force"]))
 
 
 def write_changes(

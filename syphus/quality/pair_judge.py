@@ -46,7 +46,6 @@ from syphus.runs.pair_verdicts import (
     read_verdicts,
 )
 from syphus.runs.prepare import PreparedRun, prepare_judge
-from syphus.runs.reckoning import estimated_line, format_line
 from syphus.runs.run_settings import GENERATE, JUDGE_PAIRS
 from syphus.runs.session import StageRunner
 from syphus.text import pluralize

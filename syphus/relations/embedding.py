@@ -51,17 +51,17 @@ class EmbedStage:
         if dimensions is not None:
             self._fields["dimensions"] = dimensions
 
-    def request(self, row: Row, last: StoredAnswer | None) -> Request:  # noqa: ARG002  asked once
+    def request(self, row: Row, last: StoredAnswer | None) -> Request:  # noqa: ARG002 - asked once
         """Return the request for the texts of a batch."""
         fields = {**self._fields, "input": orjson.loads(row.query.text)}
         body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
         return Request(request_key(body), body, names=frozenset(fields), required=frozenset({"dimensions"}))
 
-    def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002  as every stage
+    def judge(self, row: Row, completion: Completion) -> Judgement:  # noqa: ARG002 - as every stage
         """Accept the answer: the endpoint has checked that it holds a vector for each text."""
         return Judgement(Outcome(State.OK))
 
-    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002  as every stage
+    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - as every stage
         """Return no lines: vectors are no pairs."""
         return ""
 

@@ -38,8 +38,8 @@ _BLOCK = 4_096  # vectors that are searched at once
 def require_libraries() -> None:
     """Raise `ConfigError` if numpy or faiss is not installed."""
     try:
-        import faiss  # noqa: F401  only whether it is installed
-        import numpy  # noqa: F401  as above
+        import faiss  # noqa: F401 - only whether it is installed
+        import numpy  # noqa: F401 - as above
     except ImportError as error:
         raise ConfigError(f"The nearest pairs need {error.name}: {install_hint('relations')}") from error
 

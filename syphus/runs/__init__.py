@@ -3,6 +3,7 @@
 batches.py        show, cancel and give up the batches of a run
 clean.py          judge all stored answers again
 control.py        how fast a run works, and changes of it while it works
+cost_estimate.py  tokens, dollars and minutes of rows, for quotes, comparisons and the lines before a run
 describe.py       the command `describe`: task descriptions from a sample of pairs
 export.py         write the pairs in other formats
 export_options.py what goes into an export
@@ -21,7 +22,6 @@ preview.py        show the messages that would be sent
 push.py           send exports to the Hugging Face Hub
 quote.py          what a run has already, and what the rest takes
 reader.py         a run open for reading: its numbers, one query, or all pairs, outcomes and raw answers
-reckoning.py      tokens, dollars and minutes of rows, for quotes, comparisons and the lines before a run
 remedies.py       what helps if the first answers of a run all fail alike
 row_text.py       rows as text and as CSV
 row_verdicts.py   what a judge says about the pairs of rows

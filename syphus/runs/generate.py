@@ -112,7 +112,7 @@ class GenerateStage:
         self.sent = SentTexts([*examples, *shown], instructions, CORRECTION.split("{}"))
         self._scripts = scripts_of(text for _, text in examples)
         self._has_examples = bool(examples)
-        self._last_texts: dict[int, str] = {}  # by row, of rejected answers whose prompt is sent once more
+        self._last_texts: dict[int, str] = {}  # by row, of rejected answers whose prompt is sent again
         self._repeats = context.repeats  # whether the same prompt has brought the same answer
         parameters = context.request_builder.parameters
         limit = parameters.get("max_tokens", parameters.get("max_completion_tokens"))

@@ -60,7 +60,7 @@ class JudgeStage:
         return builder.request(messages, row.used, extra_fields=fields, shared=rubric.shared, answer=answer)
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
-        """Accept a valid verdict; ask once more, in a looser form, for one that was asked for as JSON and is not."""
+        """Accept a valid verdict; ask again, in a looser form, for one that was asked for as JSON and is not."""
         outcome = unusable_outcome(completion)
         if outcome is not None:
             return Judgement(outcome)

@@ -215,7 +215,7 @@ def _began_otherwise(folder: Path) -> bool:
     """Return whether the run in a folder, if there is one, began with other messages than those of the first Syphus."""
     if not (folder / LEDGER).is_file():
         return False
-    with suppress(SyphusError):  # a ledger that can't be read is told where it is opened
+    with suppress(SyphusError):  # opening it reports a ledger that can't be read
         store = open_for_reading(folder)
         try:
             before = last_settings(store, GENERATE)

@@ -27,11 +27,11 @@ from syphus.ledger.store import FILE, open_for_reading
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import PluginFaultError
 from syphus.plugins.contract import skip_failing_records
+from syphus.runs.cost_estimate import CostEstimator, QuoteLine, Speed, asked_models, example_answer_tokens
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import input_queries, random_rank, require_rows, row_selector
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import ROWS_BEFORE_RUN
-from syphus.runs.reckoning import QuoteLine, Reckoning, Speed, asked_models, example_answer_tokens
 from syphus.runs.session import DEFAULT_ROUNDS
 from syphus.runs.token_forecast import RowSize, fit
 from syphus.types import BYTES_PER_TOKEN, Outcome, Query, State
@@ -157,14 +157,14 @@ class _Preview:
             return PreviewTotal(rows, to_ask, sizes, None, problem)
         further = DEFAULT_ROUNDS if prepared.options.max_rounds is None else prepared.options.max_rounds
         tokens = fit([], example_answer_tokens(prepared.template), further)
-        reckoning = Reckoning(
+        estimator = CostEstimator(
             tokens,
             asked_models(prepared),
             prepared.template,
             Speed.of(prepared),
             has_own_cache_fields=has_own_cache_fields(prepared.config),
         )
-        return PreviewTotal(rows, to_ask, sizes, reckoning.line("", list(asked.values()), to_ask))
+        return PreviewTotal(rows, to_ask, sizes, estimator.line("", list(asked.values()), to_ask))
 
     def _measure(self, query: Query) -> _Sized:
         """Return what a row would send."""

@@ -22,12 +22,10 @@ from syphus.ledger.records import Records, Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.stage import PluginFaultError
-from syphus.runs.generate import GenerateStage
-from syphus.runs.prepare import PreparedRun
-from syphus.runs.reckoning import (
+from syphus.runs.cost_estimate import (
     AskedModel,
+    CostEstimator,
     QuoteLine,
-    Reckoning,
     Speed,
     budget_line,
     example_answer_tokens,
@@ -35,6 +33,8 @@ from syphus.runs.reckoning import (
     line_cells,
     warm_keys,
 )
+from syphus.runs.generate import GenerateStage
+from syphus.runs.prepare import PreparedRun
 from syphus.runs.run_settings import stored_limits
 from syphus.runs.session import DEFAULT_ROUNDS
 from syphus.runs.token_forecast import AnsweredRow, RowSize, TokenModel, Tokens, fit
@@ -270,8 +270,8 @@ def make_quote(
     further = DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds
     tokens = fit(answered, example_answer_tokens(prepared.template), further)
     speed, warm = Speed.of(prepared, stored_limits(store)), warm_keys(store, prepared.config, survey.prefix)
-    reckoning = Reckoning(tokens, models, prepared.template, speed, warm, has_own_cache_fields(prepared.config))
-    lines = tuple(_lines(reckoning, survey))
+    estimator = CostEstimator(tokens, models, prepared.template, speed, warm, has_own_cache_fields(prepared.config))
+    lines = tuple(_lines(estimator, survey))
     return Quote(
         dataset=options.name,
         version=options.dataset_version,
@@ -280,7 +280,7 @@ def make_quote(
         known_answers=len(answered),
         spent=report.cost,
         lines=lines,
-        notes=tuple(_notes(lines, models, tokens, survey, _closer_pilot(reckoning, survey, lines[0]))),
+        notes=tuple(_notes(lines, models, tokens, survey, _closer_pilot(estimator, survey, lines[0]))),
         simulated=options.offline,
     )
 
@@ -308,27 +308,27 @@ def _notes(
         yield closer
 
 
-def _closer_pilot(reckoning: Reckoning, survey: Survey, line: QuoteLine) -> str:
+def _closer_pilot(estimator: CostEstimator, survey: Survey, line: QuoteLine) -> str:
     """Return which larger pilot is worth it, or "" if the interval is narrow or the rows are few."""
-    answers = 4 * reckoning.tokens.answers
+    answers = 4 * estimator.tokens.answers
     if line.dollars is None or not 0 < answers < survey.to_ask / 2 or line.dollars.margin <= WIDE:
         return ""
-    closer = replace(reckoning, tokens=reckoning.tokens.with_answers(answers))
+    closer = replace(estimator, tokens=estimator.tokens.with_answers(answers))
     dollars = closer.line("", [row.size() for row in survey.pending], survey.to_ask).dollars
     return f"--pilot {answers} would bring the dollars to about ±{dollars.margin:.0%}." if dollars else ""
 
 
-def _lines(reckoning: Reckoning, survey: Survey) -> Iterator[QuoteLine]:
+def _lines(estimator: CostEstimator, survey: Survey) -> Iterator[QuoteLine]:
     """Yield the ways of asking for what is left."""
     sizes = [row.size() for row in survey.pending]
-    first, model = reckoning.line(AS_CONFIGURED, sizes, survey.to_ask), reckoning.models[0]
+    first, model = estimator.line(AS_CONFIGURED, sizes, survey.to_ask), estimator.models[0]
     yield first
     if first.cached_share:
-        yield reckoning.line(WITHOUT_CACHE, sizes, survey.to_ask, cached=False)
+        yield estimator.line(WITHOUT_CACHE, sizes, survey.to_ask, cached=False)
     if model.price is not None and model.price.batch < 1:
-        yield reckoning.line(BY_BATCH, sizes, survey.to_ask, cached=False, is_batch=True)
-    for number, other in enumerate(reckoning.models[1:], 1):
-        yield reckoning.line(other.name, [row.size(number) for row in survey.pending], survey.to_ask, number)
+        yield estimator.line(BY_BATCH, sizes, survey.to_ask, cached=False, is_batch=True)
+    for number, other in enumerate(estimator.models[1:], 1):
+        yield estimator.line(other.name, [row.size(number) for row in survey.pending], survey.to_ask, number)
 
 
 def opening_lines(prepared: PreparedRun, report: Report, quote: Quote | None) -> list[str]:

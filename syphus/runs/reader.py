@@ -100,11 +100,11 @@ class RunStatus:
 
     def as_json(self) -> dict[str, object]:
         """Return what `report.json` holds, the reviews and, while the run works, the process and its rate."""
-        told = as_json(self.report)
+        values = as_json(self.report)
         if self.reviews is not None:
-            told["reviews"] = self.reviews.as_json()
+            values["reviews"] = self.reviews.as_json()
         if self.process is not None:
-            told["working"] = {
+            values["working"] = {
                 "pid": self.process.process.pid if self.process.process else None,
                 "host": self.process.process.host if self.process.process else None,
                 "rows_per_minute": round(self.process.rows_per_minute, 1),
@@ -113,7 +113,7 @@ class RunStatus:
                 "max_cost": self.limit("max_cost"),
                 "max_requests": self.limit("max_requests"),
             }
-        return told
+        return values
 
 
 class RunReader:

@@ -25,9 +25,9 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.observer import Observer
+from syphus.runs.cost_estimate import estimated_line, format_line
 from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric
 from syphus.runs.prepare import RunContext
-from syphus.runs.reckoning import estimated_line, format_line
 from syphus.runs.session import StageRunner
 from syphus.text import pluralize
 from syphus.types import BYTES_PER_TOKEN, Message, Query, ReasonKind, State

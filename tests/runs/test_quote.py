@@ -24,8 +24,8 @@ from syphus.config.pricing import Price
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, NoEndpointError, UsageError
 from syphus.plugins.prompts import PromptTemplate
+from syphus.runs.cost_estimate import AskedModel, CostEstimator, Speed
 from syphus.runs.quote import PendingRow, Quote, Survey, choose_pilot, quote_lines
-from syphus.runs.reckoning import AskedModel, Reckoning, Speed
 from syphus.runs.token_forecast import MIN_ANSWERS, AnsweredRow, Rows, RowSize, Tokens, fit
 from syphus.text import format_dollar_range
 from syphus.types import State, Usage
@@ -114,9 +114,9 @@ def test_long_prompts_have_their_own_price_row_by_row() -> None:
 
     price = Price(1.0, 1.0, 1.0, long_context=LongContext(above=1000, input=2.0, output=1.5))
     model = fit([answered(size) for size in range(100, 8000, 100)], max_further=0)
-    reckoning = Reckoning(model, [AskedModel("m", price, ImageRules("m"), None)], PromptTemplate(""), Speed(8))
+    estimator = CostEstimator(model, [AskedModel("m", price, ImageRules("m"), None)], PromptTemplate(""), Speed(8))
     sizes = [RowSize(400)] * 32 + [RowSize(6000)] * 32
-    line = reckoning.line("", sizes, 64)
+    line = estimator.line("", sizes, 64)
     prompts = [100 + size.text_bytes / 4 for size in sizes]
     usages = [Usage(round(p), round(20 + s.text_bytes / 10)) for p, s in zip(prompts, sizes, strict=True)]
     assert line.dollars is not None

@@ -1,6 +1,6 @@
 """Reckons what rows cost: the tokens of `token_forecast`, with images, prompt caches, prices and limits.
 
-`quote`, `compare` and the lines before a run use this one reckoning.
+`quote`, `compare` and the lines before a run use this one estimate.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _lower(one: float | None, other: float | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Reckoning:
+class CostEstimator:
     """Prices the rest of a run in several ways. `compare` uses the same one.
 
     `template` is what every request begins with. A learnt `tokens` is of the first of the `models`.
