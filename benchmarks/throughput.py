@@ -24,8 +24,8 @@ import orjson
 from common import Server, report, run, table, write_annotations
 from pydantic import SecretStr
 
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import EndpointConfig
 from syphus.endpoints.remote_endpoint import RemoteEndpoint
 from syphus.endpoints.request import RequestBuilder
 from syphus.plugins.contract import load_prompt_template

@@ -15,7 +15,6 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     JsonValue,
     TypeAdapter,
@@ -23,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from syphus.config.values import StrictModel
 from syphus.io.yaml_files import read_yaml
 from syphus.text import did_you_mean
 
@@ -53,10 +53,6 @@ Efforts = Annotated[tuple[Effort, ...], Field(strict=False)]
 Day = Annotated[date, BeforeValidator(_as_date)]
 
 
-class _Checked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 _MESSAGES = {  # by pydantic's type of error
     "extra_forbidden": "is not a setting",
     "missing": "is missing",
@@ -78,7 +74,7 @@ def first_problem(error: ValidationError, kinds: Sequence[type[BaseModel]] = ())
     return ".".join(str(part) for part in first["loc"] if part != "[key]"), message
 
 
-class LongContext(_Checked):
+class LongContext(StrictModel):
     """Factors of the whole request's price if it has more than `above` tokens of input."""
 
     above: int = Field(gt=0)
@@ -86,7 +82,7 @@ class LongContext(_Checked):
     output: float = Field(gt=0)
 
 
-class PricePerMillion(_Checked):
+class PricePerMillion(StrictModel):
     """Dollars per million tokens, and the factors of cheaper and dearer ways to ask.
 
     Without prices of their own, cached tokens cost as much as other input, and tokens that are written to the cache
@@ -98,12 +94,12 @@ class PricePerMillion(_Checked):
     cached_input: float | None = Field(default=None, ge=0)
     cache_write: float | None = Field(default=None, ge=0)
     batch: float | None = Field(default=None, gt=0)  #: factor of the batch API
-    tiers: dict[str, Annotated[float, Field(gt=0)]] = {}  #: factor by `service_tier`
+    tiers: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)  #: factor by `service_tier`
     long_context: LongContext | None = None
     regional: float = Field(default=1.0, gt=0)  #: factor of regional hosts; see `is_regional`
 
 
-class PromptCache(_Checked):
+class PromptCache(StrictModel):
     """How a server finds the beginning of a prompt again."""
 
     kind: Literal["prefix", "marked"]
@@ -114,14 +110,14 @@ class PromptCache(_Checked):
     requests_per_minute: int | None = Field(default=None, gt=0)  #: for one key; more of them miss the cache
 
 
-class Tiles(_Checked):
+class Tiles(StrictModel):
     """Tokens of an image, and of each of its tiles."""
 
     base: int = Field(ge=0)
     each: int = Field(ge=0)
 
 
-class Patches(_Checked):
+class Patches(StrictModel):
     """Tokens per patch of an image, and the maximum of patches by detail; 0 is no maximum."""
 
     each: float = Field(gt=0)
@@ -130,7 +126,7 @@ class Patches(_Checked):
     original: int | None = Field(default=None, ge=0)  #: for the detail "original"; None if the model has no such detail
 
 
-class ImageCounting(_Checked):
+class ImageCounting(StrictModel):
     """How a model counts the tokens of an image: by tiles or by patches."""
 
     tiles: Tiles | None = None
@@ -155,7 +151,7 @@ class ImageCounting(_Checked):
         return rule
 
 
-class ModelFamily(_Checked):
+class ModelFamily(StrictModel):
     """What is known of a model and its dated versions. None and empty fields are not known."""
 
     name: str
@@ -164,7 +160,7 @@ class ModelFamily(_Checked):
     max_output: int | None = Field(default=None, gt=0)  #: tokens of an answer, with its reasoning
     efforts: Efforts = ()  #: reasoning efforts that it takes
     default_effort: Effort | None = None  #: the server's own
-    only_with_effort: dict[str, Efforts] = {}  #: by parameter; () is never
+    only_with_effort: dict[str, Efforts] = Field(default_factory=dict)  #: by parameter; () is never
     verbosity: tuple[Verbosity, ...] = Field(default=(), strict=False)
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     images: ImageCounting | None = None
@@ -184,7 +180,7 @@ class ModelFamily(_Checked):
 ModelFacts = Mapping[str, Mapping[str, JsonValue]]
 
 
-class _File(_Checked):
+class _File(StrictModel):
     as_of: str
     regional_hosts: tuple[str, ...] = Field(strict=False)
     image_rules: dict[str, ImageCounting]

@@ -43,6 +43,12 @@ _OWN_HEADERS = frozenset(
 )
 
 
+class StrictModel(BaseModel):
+    """Settings that are frozen, of the right types, and without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
 def _with_variables(text: str, info: ValidationInfo) -> str:
     """Replace `${VAR}` in a text from a file, which has the environment as context."""
     environ: Mapping[str, str] | None = info.context
@@ -225,13 +231,11 @@ OPENAI_LINES = 50_000  #: requests of a batch (developers.openai.com/api/docs/gu
 AZURE_LINES = 100_000  #: (learn.microsoft.com/azure/foundry/openai/how-to/batch, looked up on 2026-12-01)
 
 
-class BatchConfig(BaseModel):
+class BatchConfig(StrictModel):
     """How requests are put into batches.
 
     `requests` is None for the limit of the endpoint's kind. OpenAI and Azure take files of 200 MB.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     requests: int | None = Field(default=None, gt=0)  #: in one batch, at most
     megabytes: float = Field(default=200.0, gt=0)  #: of one file, at most; a megabyte is a million bytes

@@ -20,8 +20,8 @@ from collections.abc import Callable
 import orjson
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import EndpointConfig
 from syphus.endpoints.connections import wait_awake
 from syphus.errors import ConfigError
 from syphus.text import one_line

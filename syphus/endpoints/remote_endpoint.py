@@ -27,8 +27,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretStr
 from yarl import URL
 
+from syphus.config.endpoint_settings import ENDPOINT_KINDS, Credentials, EndpointConfig
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import ENDPOINT_KINDS, Credentials, EndpointConfig
 from syphus.config.values import other_addresses
 from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.connections import NoReplyError, NoReplyKind, Reply

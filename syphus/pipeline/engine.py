@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.sampling import resolve_sampling
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import Config, EndpointConfig
+from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_rules
 from syphus.endpoints.routes import ApiRoute
 from syphus.errors import ConfigError, InterruptError, SyphusError

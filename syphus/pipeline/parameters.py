@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from syphus.config.settings import EndpointConfig
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.prompt_cache import CACHE_OPTIONS
 from syphus.endpoints.refusals import Change, ChangeKind, apply_changes

@@ -25,8 +25,9 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.model_table import PromptCache
-from syphus.config.settings import Config, EndpointConfig
+from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_key, mark_body
 from syphus.types import SharedPrefix, Usage
 

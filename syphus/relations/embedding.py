@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 
 import orjson
 
+from syphus.config.endpoint_settings import ENDPOINT_KINDS, EndpointConfig
 from syphus.config.environment import OFFICIAL
 from syphus.config.pricing import price_date
-from syphus.config.settings import ENDPOINT_KINDS, Config, EmbeddingsConfig, EndpointConfig
+from syphus.config.settings import Config, EmbeddingsConfig
 from syphus.endpoints.request import request_key
 from syphus.endpoints.routes import embeddings_route, unpack_vectors
 from syphus.errors import ConfigError, SyphusError

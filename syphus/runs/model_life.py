@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from syphus.config.endpoint_settings import ENDPOINT_KINDS, EndpointConfig
 from syphus.config.model_table import ModelTable, undated
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import ENDPOINT_KINDS, Config, EndpointConfig
+from syphus.config.settings import Config
 from syphus.endpoints.connections import NoReplyError
 from syphus.errors import ConfigError, NoEndpointError
 from syphus.text import one_line

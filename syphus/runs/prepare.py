@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from syphus.answers.parsing import JsonForm
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.model_table import ModelTable
 from syphus.config.options import AUTO, NEVER, Options
 from syphus.config.pricing import FREE, Price, load_prices
 from syphus.config.sampling import as_begun, check_fields, for_new_run
 from syphus.config.secrets import VARIABLE, SecretRedactor
-from syphus.config.settings import Config, EndpointConfig, load_config, read_settings, validate_config
+from syphus.config.settings import Config, load_config, read_settings, validate_config
 from syphus.declarations import Frame, Relation, Still, Video
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.structured import RESPONSE_FORMAT

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from syphus.config.settings import Config, EndpointConfig, load_config
+from syphus.config.endpoint_settings import EndpointConfig
+from syphus.config.settings import Config, load_config
 from syphus.errors import ConfigError
 
 KEY = "sk-canary-0123456789abcdef"

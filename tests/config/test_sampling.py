@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.sampling import REASONING_ROOM, as_begun, for_new_run, resolve_sampling
-from syphus.config.settings import Config, EndpointConfig, load_config, validate_config
+from syphus.config.settings import Config, load_config, validate_config
 from syphus.errors import ConfigError
 
 LOCAL = EndpointConfig(base_url="http://127.0.0.1:1/v1")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from syphus.config.settings import Config, EndpointConfig, load_config, validate_config
+from syphus.config.endpoint_settings import EndpointConfig
+from syphus.config.settings import Config, load_config, validate_config
 from syphus.config.values import is_v1, other_addresses, read_address
 from syphus.errors import ConfigError
 

@@ -14,8 +14,8 @@ from harness import KEY, run_rows, server
 from token_command import command, runs, token
 from wire import GOOD, Seen, completion, in_thread, reply, serving
 
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import EndpointConfig
 from syphus.endpoints.connections import Reply
 from syphus.endpoints.remote_endpoint import RemoteEndpoint
 from syphus.runs.reader import read_query

@@ -13,8 +13,8 @@ import pytest
 from harness import KEY
 from wire import completion, listen, read_request, reply, serving
 
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import EndpointConfig
 from syphus.endpoints.chat_reply import classify_chat_reply
 from syphus.endpoints.classify import Action
 from syphus.endpoints.connections import NoReplyError, Reply

@@ -12,8 +12,8 @@ import pytest
 from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import EndpointConfig
 from syphus.endpoints.connections import NoReplyError, NoReplyKind
 from syphus.endpoints.remote_endpoint import RemoteEndpoint, translate_sdk_error, translate_sdk_errors
 from syphus.errors import ConfigError

@@ -12,8 +12,9 @@ from harness import KEY, Listener, server
 from pydantic import SecretStr
 from simulated_session import STAGE, AcceptAll, open_ledger
 
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.secrets import SecretRedactor
-from syphus.config.settings import Config, EndpointConfig
+from syphus.config.settings import Config
 from syphus.endpoints.routes import CHAT_ROUTE
 from syphus.errors import SyphusError
 from syphus.ledger.records import Entry, Records

@@ -38,8 +38,9 @@ from typer.core import TyperGroup
 import syphus
 from syphus import errors
 from syphus.cli.app import app
+from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.options import Options
-from syphus.config.settings import Config, EmbeddingsConfig, EndpointConfig, load_config
+from syphus.config.settings import Config, EmbeddingsConfig, load_config
 from syphus.config.values import BatchConfig
 from syphus.main_job import run
 from syphus.pipeline.observer import Observer

@@ -9,7 +9,8 @@ import pytest
 from harness import run_rows, server
 from wire import completion, in_thread, reply, serving
 
-from syphus.config.settings import Config, EndpointConfig, validate_config
+from syphus.config.endpoint_settings import EndpointConfig
+from syphus.config.settings import Config, validate_config
 from syphus.errors import ConfigError
 from syphus.runs.model_life import life_notice, read_ends, shutdown_date
 
