@@ -95,9 +95,7 @@ def push(
     reviewed: ReviewedChoice = "",
     private: Annotated[bool, typer.Option("--private", help="Require or create a private repository.")] = False,
     revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Existing branch (default: main).")] = None,
-    allow_simulated: Annotated[
-        bool, typer.Option("--allow-simulated", help="Also upload made-up answers of the simulated endpoint.")
-    ] = False,
+    allow_simulated: Annotated[bool, typer.Option("--allow-simulated", help="Also send simulated answers.")] = False,
     datasets_dir: PluginFolders = None,
 ) -> None:
     """Send the pairs of a run, with their card, to the Hugging Face Hub; unchanged files are not sent again."""
