@@ -30,6 +30,7 @@ from syphus.ledger.summary import average_size
 from syphus.pipeline.observer import Observer
 from syphus.quality.estimates import LOOKS_Z, BadCount, BadSums, Z, is_known
 from syphus.runs.clean import rejudge_queries
+from syphus.runs.cost_estimate import estimated_line, format_line
 from syphus.runs.generate import GenerateStage
 from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric, pair_key
 from syphus.runs.outputs import open_pairs
