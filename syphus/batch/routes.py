@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from syphus.endpoints.classify import Action, ErrorBody, classify_error, read_error_body
+from syphus.endpoints.classify import Action, classify_error
 from syphus.endpoints.connections import NoReplyError, Reply
+from syphus.endpoints.error_body import ErrorBody, read_error_body
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.text import one_line
 

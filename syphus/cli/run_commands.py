@@ -170,22 +170,13 @@ def runs(
 
 def status_lines(state: RunStatus, folder: Path) -> list[str]:
     """Return the state of a run, for `status`."""
-    from syphus.cli.closing_table import language_lines, look_lines, retry_translations_line
-    from syphus.cli.summary import (
-        behind_line,
-        endpoint_lines,
-        quoted_path,
-        repairs_before_retry,
-        states_to_retry_of,
-        summary,
-        usage_lines,
-    )
+    from syphus.cli.closing_table import language_lines
+    from syphus.cli.summary import endpoint_lines, summary, usage_lines
     from syphus.formats.translation_report import TRANSLATE_STAGE
     from syphus.runs.batches import waiting_lines
     from syphus.runs.control import change_line
 
-    report, working = state.report, state.working
-    last = report.sessions[-1] if report.sessions else None
+    report = state.report
     lines = summary(report) if report.stage != TRANSLATE_STAGE else []
     lines += _error_lines(report.of_rows, "requests")
     if report.translation is not None:
@@ -196,8 +187,16 @@ def status_lines(state: RunStatus, folder: Path) -> list[str]:
     lines += [*endpoint_lines(report), *waiting_lines(folder)]
     lines += [change_line(change) for session in report.sessions for change in session.changes]
     lines += [] if state.reviews is None else [state.reviews.line()]
-    if working:
-        return [*lines, *_working_lines(state)]
+    return [*lines, *(_working_lines(state) if state.working else _next_step_lines(state, folder))]
+
+
+def _next_step_lines(state: RunStatus, folder: Path) -> list[str]:
+    """Return how the last session ended, and the commands for what is left to do."""
+    from syphus.cli.closing_table import look_lines, retry_translations_line
+    from syphus.cli.summary import behind_line, quoted_path, repairs_before_retry, states_to_retry_of
+
+    report, lines = state.report, list[str]()
+    last = report.sessions[-1] if report.sessions else None
     if last is not None and last.stopped:
         lines.append(f"The last session ended: {last.stopped}")
     elif last is not None and last.ended is None:

@@ -4,6 +4,7 @@ chat_reply.py          reads a chat completion: the text, why it ended, and its 
 classify.py            decides what a reply means: answer, retry, pause, or stop
 connections.py         HTTP for one JSON request and its reply, which takes a fifth of aiohttp's time
 entra_tokens.py        Entra ID tokens for Azure, printed by a command and renewed before they expire
+error_body.py          reads the error in a body of any shape: message, code, parameter
 image_tokens.py        the size in which an image is sent, and the tokens that it takes
 prompt_cache.py        marks the prefix that requests share, and says what a prompt cache will save
 rate_limit_headers.py  parses Retry-After and x-ratelimit-* headers

@@ -19,10 +19,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import orjson
 
+from syphus.endpoints.error_body import QUOTA_CODES, RATE_CODES, ErrorBody, read_error_body
 from syphus.endpoints.rate_limit_headers import retry_after, retry_wait
 from syphus.endpoints.refusals import (
     Change,
@@ -39,18 +40,6 @@ from syphus.types import Completion, ReasonKind, State
 if TYPE_CHECKING:  # aiohttp takes a while to load, and not all who classify replies send requests
     from syphus.endpoints.connections import NoReplyError, NoReplyKind
 
-QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-    }
-)
-RATE_CODES = frozenset({"rate_limit_exceeded", "slow_down", "server_is_overloaded", "too_many_requests"})
 _QUOTA_PHRASES = ("exceeded your current quota", "check your plan and billing details", "spend limit has been reached")
 _FILTER_PHRASES = ("content management policy", "responsibleaipolicyviolation", "content_filter")
 _CONTEXT_PHRASES = ("maximum context length", "exceeds the available context size", "context_length_exceeded")
@@ -79,10 +68,7 @@ _CHALLENGE_HEADER = re.compile(r"\bname=\"?([\w-]+)")  # Azure's API management
 _TRANSIENT = frozenset({408, 409, 425})  # client errors that say nothing about the request
 _ABOUT_THE_REQUEST = frozenset({400, 401, 404, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451})
 _KEY_WORDS = re.compile(r"\bapi[ _-]?key\b|\bcredentials?\b")
-_TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
-_TAGS = re.compile(r"<[^<>]*>")
 MAX_REFUSALS = 3  #: of a row that is refused while others are answered
-_MAX_MESSAGE = 10_000  # characters of a message that are looked at
 
 
 class Action(Enum):
@@ -133,15 +119,6 @@ class ReplyVerdict:
         return replace(self, max_attempts=MAX_REFUSALS, caused_by_row=True)
 
 
-class ErrorBody(NamedTuple):
-    """The error in a reply: its message, code (or else type), the parameter it is about, and Azure's inner error."""
-
-    message: str
-    code: str
-    param: str
-    inner: Mapping[str, object]
-
-
 def classify_error(
     status: int, headers: Mapping[str, str], body: bytes, host: str, now: float, sent: bytes = b""
 ) -> ReplyVerdict:
@@ -153,19 +130,9 @@ def classify_error(
     error = read_error_body(body)
     words = error.message.lower()
     source = f"{host} ({status} {error.code})" if error.code else f"{host} ({status})"
-    if _is_quota(status, headers, error, words, now):
-        reason = error.code if error.code in QUOTA_CODES else one_line(error.message)
-        message = f"Out of credit at {host} ({reason})."
-        return ReplyVerdict(Action.STOP, "out of credit", message, "Top up", maybe_caused_by_row=True)
-    if status == 429 and "request too large" in words:
-        return ReplyVerdict(Action.RECORD, "larger than the limit of a minute", error.message, caused_by_row=True)
+    if (verdict := _classify_limit(status, headers, error, words, host, now)) is not None:
+        return verdict
     wait = retry_after(headers, now)
-    if status == 403 and wait is not None and "quota" in words:
-        return ReplyVerdict(Action.PAUSE, "quota", error.message)
-    if status == 429 or (status == 402 and "retry-after" in headers) or (status == 403 and wait is not None):
-        return ReplyVerdict(Action.PAUSE, "rate limit", error.message, limit=_exceeded_limit(error, words))
-    if error.code in ("server_is_overloaded", "slow_down") or status == 529:
-        return ReplyVerdict(Action.PAUSE, "overloaded", error.message, limit="overload")
     if status >= 400 and any(phrase in words for phrase in _NO_IMAGES_PHRASES):
         message = f"{source} says that the model takes no images: {one_line(error.message)}"
         return ReplyVerdict(
@@ -194,6 +161,26 @@ def classify_no_reply(error: NoReplyError) -> ReplyVerdict:
     """Return the verdict on a request that got no reply."""
     kind = error.kind
     return ReplyVerdict(Action.RETRY, kind.value, error.message, maybe_billed=error.sent, no_reply=kind)
+
+
+def _classify_limit(
+    status: int, headers: Mapping[str, str], error: ErrorBody, words: str, host: str, now: float
+) -> ReplyVerdict | None:
+    """Classify what an account or a server can't take now: no credit, a rate limit, overload. None for other errors."""
+    if _is_quota(status, headers, error, words, now):
+        reason = error.code if error.code in QUOTA_CODES else one_line(error.message)
+        message = f"Out of credit at {host} ({reason})."
+        return ReplyVerdict(Action.STOP, "out of credit", message, "Top up", maybe_caused_by_row=True)
+    if status == 429 and "request too large" in words:
+        return ReplyVerdict(Action.RECORD, "larger than the limit of a minute", error.message, caused_by_row=True)
+    wait = retry_after(headers, now)
+    if status == 403 and wait is not None and "quota" in words:
+        return ReplyVerdict(Action.PAUSE, "quota", error.message)
+    if status == 429 or (status == 402 and "retry-after" in headers) or (status == 403 and wait is not None):
+        return ReplyVerdict(Action.PAUSE, "rate limit", error.message, limit=_exceeded_limit(error, words))
+    if error.code in ("server_is_overloaded", "slow_down") or status == 529:
+        return ReplyVerdict(Action.PAUSE, "overloaded", error.message, limit="overload")
+    return None
 
 
 def _is_quota(status: int, headers: Mapping[str, str], error: ErrorBody, words: str, now: float) -> bool:
@@ -347,50 +334,3 @@ def filter_flags(results: object) -> tuple[str, ...]:
     hits = {k: v for k, v in results.items() if isinstance(v, dict) and (v.get("filtered") or v.get("detected"))}
     named = (f"{name}: {v['severity']}" if v.get("severity") else str(name) for name, v in sorted(hits.items()))
     return tuple(one_line(name, 80) for name in named)
-
-
-def read_error_body(body: bytes) -> ErrorBody:
-    """Read the error in a body of any shape: OpenAI's, Azure's, vLLM's, FastAPI's, a bare string, HTML or nothing."""
-    try:
-        data: object = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return ErrorBody(_without_tags(body[:_MAX_MESSAGE].decode("utf-8", "replace").strip()), "", "", {})
-    if isinstance(data, list) and len(data) == 1:  # Gemini
-        data = data[0]
-    if not isinstance(data, dict):
-        return ErrorBody(_as_text(data), "", "", {})
-    error = data.get("error") or data
-    if isinstance(error, dict):
-        return _read_error_object(error)
-    return ErrorBody(_as_text(error), _identifier(data.get("code")), "", {})
-
-
-def _without_tags(text: str) -> str:
-    """Return what a page of HTML says: its title and its body; other texts as they are."""
-    if not text.startswith("<"):
-        return text
-    title = _TITLE.search(text)
-    body = " ".join(_TAGS.sub(" ", text[max(text.lower().find("<body"), 0) :]).split())
-    named = " ".join(title[1].split()) if title else ""
-    return body if named in body else f"{named} {body}".rstrip()
-
-
-def _read_error_object(error: dict[str, object]) -> ErrorBody:
-    code, kind = _identifier(error.get("code")), _identifier(error.get("type"))
-    if kind in QUOTA_CODES and code not in RATE_CODES and code not in QUOTA_CODES:
-        code = kind
-    inner = error.get("innererror") or error.get("provider_specific_fields") or {}
-    if isinstance(inner, dict) and isinstance(inner.get("innererror"), dict):
-        inner = inner["innererror"]
-    message = _as_text(error.get("message") or error.get("detail") or error.get("Message") or "")
-    return ErrorBody(message, code or kind, _identifier(error.get("param")), inner if isinstance(inner, dict) else {})
-
-
-def _as_text(value: object) -> str:
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return text[:_MAX_MESSAGE]
-
-
-def _identifier(value: object) -> str:
-    """Return a code, type or parameter; gateways write numbers and Python's None into these fields."""
-    return one_line(value, 200) if isinstance(value, str) and value != "None" and not value.isdecimal() else ""

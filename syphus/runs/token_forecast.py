@@ -270,14 +270,12 @@ def fit(answered: Sequence[AnsweredRow], answer_tokens: float | None = None, max
     answers = [row.first.answer for row in answered]
     mean = Tokens(fmean(prompts), fmean(answers))
     slope = Tokens(*(_slope(values, sizes, mean_bytes, spread) for values in (prompts, answers)))
-    off = [
-        (
-            prompt - mean.prompt - slope.prompt * (size - mean_bytes),
-            answer - mean.answer - slope.answer * (size - mean_bytes),
-        )
-        for prompt, answer, size in zip(prompts, answers, sizes, strict=True)
+    off_prompts = [
+        each - mean.prompt - slope.prompt * (size - mean_bytes) for each, size in zip(prompts, sizes, strict=True)
     ]
-    freedom = count - 2
+    off_answers = [
+        each - mean.answer - slope.answer * (size - mean_bytes) for each, size in zip(answers, sizes, strict=True)
+    ]
     seconds = [row.seconds for row in answered]
     mean_seconds = max(1e-9, fmean(seconds))
     further, variance, more_prompt, more_answer = _further(answered, mean, max_further)
@@ -287,12 +285,8 @@ def fit(answered: Sequence[AnsweredRow], answer_tokens: float | None = None, max
         slope=slope,
         mean_bytes=mean_bytes,
         bytes_spread=spread,
-        scatter=(
-            sum(prompt**2 for prompt, _ in off) / freedom,
-            sum(answer**2 for _, answer in off) / freedom,
-            sum(prompt * answer for prompt, answer in off) / freedom,
-        ),
-        skew=fmean(answer**3 for _, answer in off),
+        scatter=_scatter(off_prompts, off_answers),
+        skew=fmean(each**3 for each in off_answers),
         error=_LEARNT_ERROR,
         further=further,
         further_variance=variance,
@@ -302,6 +296,16 @@ def fit(answered: Sequence[AnsweredRow], answer_tokens: float | None = None, max
         seconds_spread=stdev(seconds) / mean_seconds,
         seconds_skew=fmean((each / mean_seconds - 1) ** 3 for each in seconds),
         slowest=max(seconds),
+    )
+
+
+def _scatter(prompts: Sequence[float], answers: Sequence[float]) -> tuple[float, float, float]:
+    """Return the variances of the residuals of two lines, and their covariance."""
+    freedom = len(prompts) - 2
+    return (
+        sum(each**2 for each in prompts) / freedom,
+        sum(each**2 for each in answers) / freedom,
+        sum(prompt * answer for prompt, answer in zip(prompts, answers, strict=True)) / freedom,
     )
 
 

@@ -18,7 +18,7 @@ from syphus.simulator.embeddings import ROUTE as EMBEDDINGS
 from syphus.simulator.embeddings import EmbeddingsRequest, embeddings_object, read_embeddings_request
 from syphus.simulator.faults import FAULTS, Cost, draw_fault, scripted
 from syphus.simulator.model_answers import ModelBehaviour, SimulatedAnswer, add_reasoning, write_answer
-from syphus.simulator.profiles import PROFILES
+from syphus.simulator.profiles import PROFILES, Profile
 from syphus.simulator.prompt_cache import CacheLookup, CacheRule, CacheSettings, SimulatedCache, check_cache_fields
 from syphus.simulator.prompt_reader import ParsedPrompt, PromptReader
 from syphus.simulator.replies import SimulatedReply
@@ -177,27 +177,41 @@ class Answerer:
 
         `now` is the time for the prompt cache. Once the answer is made, `finish` stores the prompt in the cache.
         """
-        simulation, name, chat, texts = self.simulation, asked.name, asked.chat, asked.texts
+        simulation, name, chat = self.simulation, asked.name, asked.chat
         profile = PROFILES[simulation.profile]
         if simulation.schema == "misplaced":
             profile = replace(profile, schema="misplaced")
         assert call.prompt is not None
-        thought = profile.reasoning_tokens(chat.body)
         call.lookup = self._caches[call.in_batch].look_up(chat, name, now)
         prompt = _count_tokens(call.prompt, call.lookup, len(chat.messages), simulation.bytes_per_token)
         call.prompt = prompt
         served = _in_turn(simulation.served_models, call.number) or ""
         call.tariff = self._tariffs.get(served or name)
         call.service_tier = _in_turn(simulation.served_tiers, call.number) or _requested_tier(chat)
-        written = (
-            SimulatedAnswer((), (), Usage(prompt.tokens))
-            if texts
-            else add_reasoning(write_answer(chat, prompt, self._behaviour), chat, thought)
-        )
-        exchange = Exchange(
+        exchange = self._exchange(asked, call, prompt, profile, served)
+        call.fault = self._chooser.fault(prompt, simulation)
+        fault = FAULTS.get(call.fault)
+        if fault and call.in_batch and fault.cost is Cost.LOST:  # nothing gets lost on the way into a file
+            fault, call.fault = None, ""
+        reply = fault.make_reply(exchange) if fault else normal_reply(exchange)
+        call.cost = fault.cost if fault else Cost.ANSWERED
+        call.usage = reply.usage or exchange.answer.usage
+        return reply
+
+    def _exchange(
+        self, asked: ParsedRequest, call: ModelCall, prompt: ParsedPrompt, profile: Profile, served: str
+    ) -> Exchange:
+        """Write the answer, or the vectors, of a request."""
+        simulation, name, chat, texts = self.simulation, asked.name, asked.chat, asked.texts
+        if texts:
+            answer = SimulatedAnswer((), (), Usage(prompt.tokens))
+        else:
+            written = write_answer(chat, prompt, self._behaviour)
+            answer = add_reasoning(written, chat, profile.reasoning_tokens(chat.body))
+        return Exchange(
             chat=chat,
             prompt=prompt,
-            answer=written,
+            answer=answer,
             seed=simulation.seed,
             requested_model=name,
             embeddings=embeddings_object(texts, name, prompt.tokens) if texts else None,
@@ -212,14 +226,6 @@ class Answerer:
             served_model=served,
             service_tier=call.service_tier,
         )
-        call.fault = self._chooser.fault(prompt, simulation)
-        fault = FAULTS.get(call.fault)
-        if fault and call.in_batch and fault.cost is Cost.LOST:  # nothing gets lost on the way into a file
-            fault, call.fault = None, ""
-        reply = fault.make_reply(exchange) if fault else normal_reply(exchange)
-        call.cost = fault.cost if fault else Cost.ANSWERED
-        call.usage = reply.usage or exchange.answer.usage
-        return reply
 
     def finish(self, call: ModelCall, now: float) -> None:
         """Store the prompt of an answer that was made in the prompt cache."""

@@ -47,30 +47,31 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
             raise web.HTTPNotFound(reason="There is no such query.")
         return as_reply(found)
 
-    async def image(request: web.Request) -> web.Response:
-        run, n, k = viewer.run(request), _number(request, "n"), _number(request, "k")
-        size = request.query.get("size", "")
-        pixels = int(size) if size.isdecimal() and size.isascii() and len(size) < _DIGITS else 0
-        job = await viewer.read(run, partial(viewer.images.job, folder=run.folder, n=n, k=k, size=pixels))
-        if job is None:
-            raise web.HTTPNotFound(reason="There is no such image.")
-        data = await viewer.images.read(job)
-        if isinstance(data, str):
-            return refusal(404, data)
-        kind = image_type(data)
-        if not kind:
-            return refusal(415, "This is no image that browsers show.")
-        named = job.image.digest and request.query.get("digest") == job.image.digest  # its address names its content
-        return web.Response(body=data, content_type=kind, headers={"Cache-Control": _FOREVER} if named else None)
-
     return [
         web.get("/api/runs", runs),
         web.get("/api/runs/{run}/queries", queries),
         web.get("/api/runs/{run}/queries/{n}", query),
-        web.get("/api/runs/{run}/images/{n}/{k}", image),
+        web.get("/api/runs/{run}/images/{n}/{k}", partial(_image, viewer)),
         web.get("/api/runs/{run}/overview", overview),
         web.get("/api/runs/{run}/events", events, allow_head=False),
     ]
+
+
+async def _image(viewer: Viewer, request: web.Request) -> web.Response:
+    run, n, k = viewer.run(request), _number(request, "n"), _number(request, "k")
+    size = request.query.get("size", "")
+    pixels = int(size) if size.isdecimal() and size.isascii() and len(size) < _DIGITS else 0
+    job = await viewer.read(run, partial(viewer.images.job, folder=run.folder, n=n, k=k, size=pixels))
+    if job is None:
+        raise web.HTTPNotFound(reason="There is no such image.")
+    data = await viewer.images.read(job)
+    if isinstance(data, str):
+        return refusal(404, data)
+    kind = image_type(data)
+    if not kind:
+        return refusal(415, "Browsers can't show an image of this type.")
+    named = job.image.digest and request.query.get("digest") == job.image.digest  # its address names its content
+    return web.Response(body=data, content_type=kind, headers={"Cache-Control": _FOREVER} if named else None)
 
 
 def _page(viewer: Viewer, run: ViewedRun, wanted: PageRequest) -> dict[str, object]:
