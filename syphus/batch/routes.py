@@ -197,7 +197,9 @@ class BatchApi:
         except orjson.JSONDecodeError:
             data = None
         if not isinstance(data, dict):
-            raise RouteError(Problem.UNCERTAIN, f"{self.host} replies to {path} with something that is no JSON object")
+            raise RouteError(
+                Problem.UNCERTAIN, f"{self.host} replies to {path} with something other than a JSON object"
+            )
         return data
 
     async def _send(

@@ -38,7 +38,7 @@ def prepare_streams() -> None:
 
 
 class _Results(io.FileIO):
-    """stdout. A reader that leaves, as `head` does, is no error; a full disk is one, reported once."""
+    """stdout. A reader that leaves, as `head` does, is not an error; a full disk is one, reported once."""
 
     _lost = False
 

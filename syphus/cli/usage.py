@@ -65,7 +65,7 @@ def usage_problem(error: typer.TyperException, arguments: Sequence[str]) -> str:
     if option and hasattr(error, "possibilities"):
         return f"There is no option {option}{_instead(option, context)} See {where} --help."
     if not inner and arguments and Path(arguments[0]).is_file():
-        return f"{arguments[0]} is no command; to begin with a file: {program()} new NAME -in {arguments[0]}"
+        return f"{arguments[0]} is not a command; to begin with a file: {program()} new NAME -in {arguments[0]}"
     message = _bad_value(error) or error.format_message().rstrip(".")
     return f"{message}{'' if message.endswith('?') else '.'} See {where} --help."
 

@@ -78,7 +78,7 @@ class TrialStage(GenerateStage):
         judgement = super().judge(row._replace(query=remove_label(row.query)), completion)
         return judgement._replace(remedy="", is_trial=True)
 
-    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - trials are no result of the run
+    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - trials are not results of the run
         """Return no lines."""
         return ""
 

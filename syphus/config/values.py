@@ -130,7 +130,7 @@ class Address(NamedTuple):
 def read_address(text: str) -> Address:
     """Return an address without what was copied with it: the route, and on Azure the deployment and the version.
 
-    A text that is no address, or has a query that means something else, stays as it is.
+    A text that is not an address, or has a query that means something else, stays as it is.
     """
     text = text.strip()
     try:
@@ -197,7 +197,7 @@ def address_problem(text: str, kind: str) -> str:
     path = parts.path.rstrip("/")
     if host.endswith(_AZURE_DOMAINS) and not path.endswith("/v1") and (kind == "openai" or path):
         return (
-            f"is no base URL of Azure's API; write https://RESOURCE.openai.azure.com{_V1} with the deployment as the "
+            f"is not a base URL of Azure's API; write https://RESOURCE.openai.azure.com{_V1} with the deployment as the "
             "model, or the resource alone with `kind: azure` and a deployment"
         )
     if parts.query and kind == "openai" and _DEPLOYMENTS in path:
@@ -208,7 +208,7 @@ def address_problem(text: str, kind: str) -> str:
 
 
 def _likely_slip(text: str) -> str:
-    """Return what is probably missing in a text that is no address."""
+    """Return what is probably missing in a text that is not an address."""
     scheme, separator, rest = text.partition("://")
     if not separator and re.match(r"[\w.-]+\.\w+|[\w-]+:\d|\[", text) and "=" not in text:
         return "; http:// or https:// is missing"

@@ -28,7 +28,7 @@ COMPLETE_REASONS = frozenset(
 )  #: finish reasons
 CUT_OFF_REASONS = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit"})
 FILTERED_REASONS = frozenset({"content_filter", "safety", "blocklist", "prohibited_content", "recitation", "sensitive"})
-_REASON_PARTS = {  # in this order: "content_filter_stop" is no normal end
+_REASON_PARTS = {  # in this order: "content_filter_stop" is not a normal end
     "content_filter": (
         "filter",
         "safety",
@@ -199,7 +199,7 @@ def _tier(data: Mapping[str, object]) -> str:
 
 
 def _text(content: object) -> str:
-    """Return the text of a content: a string, null, or a list of texts and typed parts. Reasoning is no text."""
+    """Return the text of a content: a string, null, or a list of texts and typed parts. Reasoning is not text."""
     if isinstance(content, dict):
         content = content["parts"] if isinstance(content.get("parts"), list) else [content]
     if isinstance(content, list):

@@ -118,7 +118,7 @@ async def wait_awake(work: Coroutine[Any, Any, T], seconds: float) -> T:
 class ReplyParser:
     """Reads one reply from the bytes of a connection, with llhttp, and with the leniencies that aiohttp gives it.
 
-    Methods that return a reply raise `NoReplyError` for what is no reply. The others are called by llhttp.
+    Methods that return a reply raise `NoReplyError` for what is not a reply. The others are called by llhttp.
     """
 
     def __init__(self) -> None:
@@ -168,7 +168,7 @@ class ReplyParser:
         return reply
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header. What follows the body is no header, though llhttp reads it as one."""
+        """Keep a header. What follows the body is not a header, though llhttp reads it as one."""
         if not self._status:
             self._headers.append((name, value))
 

@@ -29,7 +29,7 @@ Fields = Mapping[str, object]  #: of a request's body
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")  #: of reasoning, in order
 _ROUGHLY = 3.0  # times as many tokens, or as few, as an estimate by the size of a text may be wrong by
 _CHAT_MARKUP = 200  # tokens that a server may add to a prompt
-ROOM = 64  #: fewer tokens than that are no room for an answer
+ROOM = 64  #: tokens; less than that is not enough for an answer
 
 _NEVER_CHANGED = frozenset({"model", "messages", "input"})
 _SAMPLERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty")  # reasoning models fix them all

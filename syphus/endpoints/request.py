@@ -19,7 +19,7 @@ from syphus.endpoints.structured import RESPONSE_FORMAT, AnswerFormat, AnswerFor
 from syphus.types import BYTES_PER_TOKEN, Message, PromptImage, Request, SharedPrefix
 
 _IMAGE_PART_BYTES = 100  # approximate JSON around an image, which the model does not see
-#: Tokens around a message, and around all of them, that are no text of the prompt; OpenAI's chat format has 4 and 3.
+#: Tokens around a message, and around all of them, that are not text of the prompt; OpenAI's chat format has 4 and 3.
 _MESSAGE_FRAME, _PROMPT_FRAME = 8, 64
 _OUTPUT_LIMIT = re.compile(rb'[{,]"max_(?:completion_)?tokens":(\d+)[,}]')
 KEY_BYTES = 16  #: of BLAKE2b; the chance that two of a billion requests collide is 1 in 10^20
@@ -40,7 +40,7 @@ def _size(text: str) -> int:
 
 
 def _nested_bytes(fields: Mapping[str, object]) -> int:
-    """Return the bytes of those fields that are no plain values: the model may be shown them."""
+    """Return the bytes of those fields that are not plain values: the model may be shown them."""
     nested = [value for value in fields.values() if not isinstance(value, str | int | float | None)]
     return len(orjson.dumps(nested)) if nested else 0
 

@@ -2,7 +2,7 @@
 
 The rules follow the original datasets:
 
-firsts        Otter's `pipeline/utils/make_a_train.py`: a pair that was another's context is no key
+firsts        Otter's `pipeline/utils/make_a_train.py`: a pair that was another's context is not a key
 every         Otter's `get_llava_train_data.py` for LACR, with the first two pairs of the context
 last rounds   the same for LACONV, with the last two; the released train file of SN, with the whole context
 """

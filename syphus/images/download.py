@@ -320,7 +320,7 @@ def _address(url: str, base: str) -> URL:
         scheme, host, _ = address.scheme, address.host, address.port
         _ = (host or "").encode("idna")
     except ValueError as error:  # of urllib, yarl and the names of hosts; a UnicodeError is one, too
-        raise NoAddressError(f"{'redirects to ' if base else ''}{shown!r}, which is no address: {error}") from error
+        raise NoAddressError(f"{'redirects to ' if base else ''}{shown!r}, which is not an address: {error}") from error
     if scheme not in ("http", "https"):
         if base:
             raise NoPhotoError("redirects to something that is not a web page")

@@ -30,7 +30,7 @@ class CsvForm(NamedTuple):
     delimiter: str
     quote: str = '"'
     escape: str = ""
-    spaces: bool = False  #: after each delimiter, which are no part of the cells
+    spaces: bool = False  #: after each delimiter, which are not part of the cells
 
     def reader(self, lines: Iterable[str]) -> Any:  # csv's own class has no public name
         """Return a reader of the cells of each row."""
@@ -234,7 +234,7 @@ def _fit(text: str, columns: int) -> Callable[[CsvForm], float]:
         good = [cells for cells in rows if len(cells) == count]
         cells_with_quotes = [cell for cells in rows for cell in cells if not form.quote and cell.startswith('"')]
         in_quotes = sum(len(cell) > 1 and cell.endswith('"') for cell in cells_with_quotes)
-        if in_quotes and in_quotes >= len(cells_with_quotes) / 2:  # they are no part of the text
+        if in_quotes and in_quotes >= len(cells_with_quotes) / 2:  # they are not part of the text
             return 0.0
         return len(good) / max(1, len(rows))
 

@@ -26,7 +26,7 @@ import orjson
 from syphus.errors import ConfigError, RunError
 
 FOLDER = "control"  #: in the folder of a run, while changes wait
-STOP = "stop"  #: a change that is no setting
+STOP = "stop"  #: a change that is not a setting
 _SUFFIX = ".json"
 _MAX_BYTES = 64_000  # of a file
 _MAX_WHO = 100  # characters

@@ -31,7 +31,7 @@ class Row(NamedTuple):
     n: int
     query: Query
     used: int = 0  #: answers spent on it
-    opened: int = 0  #: answers that are no rounds: before it was last reopened by hand, or in a form that was given up
+    opened: int = 0  #: answers that are not rounds: before it was last reopened by hand, or in a form that was given up
     last: int | None = None  #: number of the newest answer
     reason: str = ""  #: what was wrong with the newest answer
 

@@ -311,7 +311,7 @@ class ReviewLog:
             decision = _parse(line, number)
         except (ValueError, KeyError, TypeError, InputError) as error:
             why = str(error).partition("\n")[0] or type(error).__name__
-            self.problems.append(f"{self.path}, line {self._lines}: left out, it is no decision ({why}).")
+            self.problems.append(f"{self.path}, line {self._lines}: left out, it is not a decision ({why}).")
             return
         if decision.of.id in self._numbers:  # the file was put together from two
             return

@@ -15,9 +15,9 @@ class Judgement(NamedTuple):
 
     With `ask_again`, another answer may be better, and is requested if rounds are left. The `feedback` then tells the
     model what was wrong; without feedback the same request is repeated. With `another_form`, the answer was not in the
-    form that was asked for, and a looser one is tried, which is no round of its own. `remedy` is what helps if the
+    form that was asked for, and a looser one is tried, which is not a round of its own. `remedy` is what helps if the
     first answers of a run all fail like this one; without it, the run goes on. With `repeated`, the same
-    prompt has brought the same answer once more, which is no round of its own either. With `is_trial`, a bad answer
+    prompt has brought the same answer again, which is not a round of its own either. With `is_trial`, a bad answer
     that was billed is a result, even if it is the same for all rows.
     """
 

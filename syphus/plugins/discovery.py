@@ -87,7 +87,7 @@ def dataset_name(dataset: str | type[AbstractDataset]) -> str:
     """Return the name of a dataset; a class is found under it from now on, in this process.
 
     It is that of the class and of its file, as `--name` takes it, or "Class.notebook" if the class is in no file.
-    Raises `PluginError` if it is no class of a dataset.
+    Raises `PluginError` if it is not a class of a dataset.
     """
     if isinstance(dataset, str):
         return dataset

@@ -49,7 +49,7 @@ def check_pairs_of_text(hook: str, pairs: Iterable[Pair]) -> None:
     try:
         if not text_problem("".join(texts)):  # all at once: one by one takes ten times as long
             return
-    except TypeError:  # one of them is no text, which is found below
+    except TypeError:  # one of them is not text, which is found below
         pass
     for text in texts:
         checked_text(hook, text)

@@ -157,7 +157,7 @@ class LegacyDataset(AbstractDataset):
 
     @cached_property
     def _taught_keys(self) -> tuple[str, ...]:
-        """The keys of the texts in the first example's answer, if they are no questions and answers."""
+        """The keys of the texts in the first example's answer, if they are not questions and answers."""
         try:
             turns = self._prefix("").in_context
         except UsageError:  # the prompt that asked is elsewhere: the answers are judged again

@@ -134,9 +134,9 @@ def load_entry_point(point: EntryPoint, seconds: float = IMPORT_SECONDS) -> list
 
 
 def load_class(cls: type) -> LoadedPlugin:
-    """Return the plugin that a class is, wherever it was defined. Raises PluginError if it is no usable dataset."""
+    """Return the plugin that a class is, wherever it was defined. Raises PluginError if it is not a usable dataset."""
     if not _is_dataset(cls):
-        raise PluginError(f"{cls!r} is no subclass of AbstractDataset")
+        raise PluginError(f"{cls!r} is not a subclass of AbstractDataset")
     try:
         path = Path(inspect.getfile(cls))
     except (OSError, TypeError):  # it was defined in a notebook, or typed

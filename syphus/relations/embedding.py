@@ -63,7 +63,7 @@ class EmbedStage:
         return Judgement(Outcome(State.OK))
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - as every stage
-        """Return no lines: vectors are no pairs."""
+        """Return no lines: vectors are not pairs."""
         return ""
 
 

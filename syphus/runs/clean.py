@@ -42,9 +42,9 @@ class CleaningResult(NamedTuple):
 def clean_run(folder: Path, datasets_dir: Iterable[Path], observer: Observer) -> CleaningResult:
     """Judge every answer of the run in `folder` again, and update its files.
 
-    Raises `RunError` if the folder is no run of a dataset, `PluginError` if the dataset's plugin is not found.
+    Raises `RunError` if the folder is not a run of a dataset, `PluginError` if the dataset's plugin is not found.
     """
-    open_for_reading(folder).close()  # a folder that is no run must not become one
+    open_for_reading(folder).close()  # a folder that is not a run must not become one
     store = open_for_writing(folder)
     try:
         settings = last_settings(store, GenerateStage.name)

@@ -85,7 +85,7 @@ class ControlState(NamedTuple):
 
 
 def control_state(folder: Path) -> ControlState:
-    """Return the settings of a run that can be changed while it works. Raises `RunError` if the folder is no run."""
+    """Return the settings of a run that can be changed while it works. Raises `RunError` if the folder is not a run."""
     store = open_for_reading(folder)
     try:
         with store.snapshot():

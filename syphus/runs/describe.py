@@ -119,7 +119,7 @@ def describe(
     prepared = prepare(options, environ)
     prepared.require_endpoint()
     folder = prepared.options.folder
-    open_for_reading(folder).close()  # a folder that is no run must not become one
+    open_for_reading(folder).close()  # a folder that is not a run must not become one
     with open_run_folder(folder) as store, keep_log(store, prepared, observer, "describe") as log:
         refuse_mixing(store, options.offline)
         prepared = go_on_as_begun(prepared, store, GenerateStage.name, log)

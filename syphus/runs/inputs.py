@@ -94,7 +94,7 @@ def require_rows(count: int, dataset: AbstractDataset, options: Options) -> None
 
 
 def input_fingerprint(prepared: PreparedRun) -> str:
-    """Return what the registered input is made from; "" if it is no file, so that a change can't be seen quickly."""
+    """Return what the registered input is made from; "" if it is not a file, so that a change can't be seen quickly."""
     dataset, options = prepared.dataset, prepared.options
     try:
         states = [each for shard in input_shards(_input_path(dataset, options)) for each in _states(dataset, shard)]

@@ -72,6 +72,6 @@ class JudgeStage:
             return Judgement(Outcome(State.INVALID, reason=problem), ask_again=again, another_form=again)
         return Judgement(Outcome(State.OK, detail=completion.text))
 
-    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - verdicts are no pairs
+    def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - verdicts are not pairs
         """Return no lines."""
         return ""

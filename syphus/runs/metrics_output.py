@@ -45,7 +45,7 @@ def parse_target(text: str) -> MetricsTarget:
     if file.suffix != ".prom":
         raise ConfigError(f"--metrics {text}: must be a port, HOST:PORT, otlp, or a file that ends with .prom.")
     if not file.parent.is_dir():
-        raise ConfigError(f"--metrics {text}: {file.parent} is no folder.")
+        raise ConfigError(f"--metrics {text}: {file.parent} is not a folder.")
     return MetricsTarget(file=file)
 
 

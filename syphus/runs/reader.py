@@ -262,7 +262,7 @@ def _require(package: str, name: str, purpose: str) -> Any:  # a module that has
 
 
 def read_status(folder: Path) -> Report:
-    """Return the numbers of a run. Raises `RunError` if the folder is no run."""
+    """Return the numbers of a run. Raises `RunError` if the folder is not a run."""
     store = open_for_reading(folder)
     try:
         with store.snapshot():
@@ -300,7 +300,7 @@ def is_running(folder: Path, report: Report) -> bool:
 def read_query(folder: Path, query: str) -> dict[str, object]:
     """Return one query as JSON values: annotation, outcome, pairs, and every answer with its raw text and request key.
 
-    Raises `RunError` if the folder is no run, `InputError` if it has no such query.
+    Raises `RunError` if the folder is not a run, `InputError` if it has no such query.
     """
     store = open_for_reading(folder)
     try:

@@ -248,7 +248,7 @@ def _record(
 
 
 def _translated(name: str, text: str) -> tuple[Pair, ...]:
-    """Return a translated pair; none if its newest translation is no pair."""
+    """Return a translated pair; none if its newest translation is not a pair."""
     try:
         instruction, answer = orjson.loads(text)
     except ValueError:

@@ -72,7 +72,7 @@ def _queries(group: Iterable[SourcePair]) -> Iterator[Query]:
 def _with_context(group: list[SourcePair]) -> Iterator[SourcePair]:
     """Fill in the context: the related pairs that come earlier and do not name this pair in turn.
 
-    The rounds of a conversation name only earlier rounds. Pairs that name each other are no conversation.
+    The rounds of a conversation name only earlier rounds. Pairs that name each other are not a conversation.
     """
     earlier: dict[str, SourcePair] = {}
     for pair in group:

@@ -76,7 +76,7 @@ class _TranslationStage:
         self._plan = plan
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - translations are written at the end
-        """Return "": translations are no lines of `pairs.jsonl`."""
+        """Return "": translations are not lines of `pairs.jsonl`."""
         return ""
 
     def _request(self, prompt: TranslationPrompt, sample: int) -> Request:

@@ -201,7 +201,7 @@ def read_translations(store: Store, pairs: Sequence[str]) -> dict[str, dict[str,
 
 
 def _translated(text: str) -> tuple[str, str]:
-    """Return instruction and answer of a translation; the whole text as the answer if it is no pair."""
+    """Return instruction and answer of a translation; the whole text as the answer if it is not a pair."""
     try:
         instruction, answer = orjson.loads(text)
     except (ValueError, TypeError):

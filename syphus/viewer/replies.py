@@ -38,7 +38,7 @@ async def body_of(request: web.Request) -> dict[str, object]:
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(reason="The request takes too long.") from error
     if not isinstance(value, dict):
-        raise web.HTTPBadRequest(reason="The request is no JSON object.")
+        raise web.HTTPBadRequest(reason="The request is not a JSON object.")
     return value
 
 

@@ -1,7 +1,7 @@
 """What people review: accepted pairs, answers that a rule rejected, and pairs that a judge took out.
 
 Each has an id and a text of its own. A pair has the id of the dataset; `answer:17` is the answer with that number in
-the ledger; `judged:9:2` is the second pair of query 9 of the judge, if it is no accepted pair any more.
+the ledger; `judged:9:2` is the second pair of query 9 of the judge, if it is not an accepted pair any more.
 """
 
 from __future__ import annotations

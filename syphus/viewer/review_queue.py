@@ -150,7 +150,7 @@ class ReviewDesk:
         return [item for *_, item in mixed]
 
     def low_scores(self, store: Store, seed: int, skip: Callable[[Item], bool]) -> Iterator[Item]:
-        """Yield pairs of a random sample by their scores, the lowest first. They are no random sample any more."""
+        """Yield pairs of a random sample by their scores, the lowest first. They are not a random sample any more."""
         sample = [item for item, _ in zip(accepted_in_order(store, seed), range(_SCORED), strict=False)]
         for item in sample:
             if item.name not in self._scores:

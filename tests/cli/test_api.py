@@ -123,7 +123,7 @@ def test_a_plugin_class_takes_the_place_of_a_name(tmp_path: Path, endpoint: Simu
     assert (done.counts["ok"], done.folder.parent.name) == (6, "Typed.test_api")
     (written,) = syphus.export(done.folder, "chat", tmp_path / "chat")[:1]
     assert written.exists()
-    with pytest.raises(PluginError, match="is no subclass of AbstractDataset"):
+    with pytest.raises(PluginError, match="is not a subclass of AbstractDataset"):
         syphus.run(int, quiet=True)  # type: ignore[arg-type]  # as in a script that no type checker has seen
 
 

@@ -103,7 +103,7 @@ def test_the_v1_address_of_azure_takes_the_deployment_as_the_model() -> None:
         ("https//h/v1", "is not an address such as https://host/v1"),
         ('"http://h/v1"', "is not an address such as https://host/v1"),
         ("http://h/v1?key=x", "should end before ?"),
-        (AZURE, "is no base URL of Azure's API; write https://RESOURCE.openai.azure.com/openai/v1"),
+        (AZURE, "is not a base URL of Azure's API; write https://RESOURCE.openai.azure.com/openai/v1"),
         ("https://r.services.ai.azure.com/models", "write https://RESOURCE.openai.azure.com/openai/v1"),
         ("https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview", "/openai/v1 with"),
         ("https://r.services.ai.azure.com/api/projects/p", "with the deployment as the model"),

@@ -131,7 +131,7 @@ def test_where_metrics_go(text: str, target: MetricsTarget) -> None:
     [
         ("70000", "a port is at most 65535"),
         ("run.txt", "must be a port, HOST:PORT, otlp, or a file that ends with .prom"),
-        ("/nowhere/run.prom", "/nowhere is no folder"),
+        ("/nowhere/run.prom", "/nowhere is not a folder"),
     ],
 )
 def test_a_target_that_can_not_be_is_one_line(text: str, problem: str) -> None:

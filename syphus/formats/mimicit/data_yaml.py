@@ -46,7 +46,7 @@ class MixturePart(NamedTuple):
     train: Path | None = None
     images: tuple[Path, ...] = ()
     samples: int | None = None
-    notes: tuple[str, ...] = ()  #: what to say about its files that is no fault
+    notes: tuple[str, ...] = ()  #: what to say about its files that is not a fault
     shared: tuple[
         Path, ...
     ] = ()  #: image stores that were found by their ids and have another name: for several datasets

@@ -93,7 +93,7 @@ def dataset_name(path: Path) -> str:
 
 
 def untranslated_files(folder: Path) -> list[Path]:
-    """Return the instruction files of a folder that are no translations."""
+    """Return the instruction files of a folder that are not translations."""
     return [path for path in sorted(folder.glob(f"*{INSTRUCTIONS}*.json")) if not file_language(path)]
 
 

@@ -56,7 +56,7 @@ def mix(path: Path, datasets: Sequence[str], on_finding: OnFinding) -> Mixture:
 
     A dataset without name and group takes the name `XX` from `XX_instructions.json`, its train file from the same
     folder, its images from where `find_stores` finds them, and its group from what its images are. A folder stands for
-    all instruction files in it that are no translations. The loader reads JSON alone, so the pairs of a Parquet table
+    all instruction files in it that are not translations. The loader reads JSON alone, so the pairs of a Parquet table
     are written beside the data yaml.
 
     Raises `ConfigError`, before it writes anything, for bad syntax, a missing file, or pairs that name images without a

@@ -41,7 +41,7 @@ class VerifySummary(NamedTuple):
     """The result of a check. `images` counts the images in the stores, None without a store.
 
     `problems` counts the findings by kind, `decode` says how thoroughly images were checked. `notes` say what is
-    unusual about the files and is no fault.
+    unusual about the files and is not a fault.
     """
 
     parts: list[PartCount]
@@ -251,7 +251,7 @@ class _GroupCheck:
                 self._media.update(token for token in _MEDIA_TOKENS if token in text)
 
     def _add_notes(self, part: MixturePart, count: int) -> None:
-        """Note what is unusual about a file and its stores, and is no fault."""
+        """Note what is unusual about a file and its stores, and is not a fault."""
         self.notes += part.notes
         if count and part.train is None and "rel_ins_ids" not in self._expected:
             self.notes.append(f"{part.instructions}: no pair has rel_ins_ids; the loader must not populate_rel_ins")

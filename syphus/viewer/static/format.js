@@ -85,7 +85,7 @@ export function plural(count, one, many = `${one}s`) {
 
 const LANGUAGES = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });
 
-/** "zh" -> "Chinese"; what is no code of a language stays as it is. */
+/** "zh" -> "Chinese"; what is not a code of a language stays as it is. */
 export function languageName(code) {
   try {
     return LANGUAGES.of(code);

@@ -28,7 +28,7 @@ export class Live {
     this.source.onopen = () => this.onStatus("live");
     this.source.onerror = () => {
       this.onStatus("waiting");
-      // A browser gives up after a reply that is no event stream; the viewer may only have been restarted.
+      // A browser gives up after a reply that is not an event stream; the viewer may only have been restarted.
       if (this.source && this.source.readyState === EventSource.CLOSED) {
         this.disconnect();
         this.again = setTimeout(() => this.connect(), 5000);
