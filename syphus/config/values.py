@@ -197,8 +197,8 @@ def address_problem(text: str, kind: str) -> str:
     path = parts.path.rstrip("/")
     if host.endswith(_AZURE_DOMAINS) and not path.endswith("/v1") and (kind == "openai" or path):
         return (
-            f"is not a base URL of Azure's API; write https://RESOURCE.openai.azure.com{_V1} with the deployment as the "
-            "model, or the resource alone with `kind: azure` and a deployment"
+            f"is not a base URL of Azure's API; write https://RESOURCE.openai.azure.com{_V1} with the deployment as "
+            "the model, or the resource alone with `kind: azure` and a deployment"
         )
     if parts.query and kind == "openai" and _DEPLOYMENTS in path:
         return "is that of a deployment on Azure; write `kind: azure` beside it"

@@ -51,7 +51,7 @@ class BadTranslation(NamedTuple):
 
 
 class JudgedCounts(NamedTuple):
-    """The verdicts in one language. `unclear` counts answers that are not verdicts, `pending` what is not judged yet."""
+    """The verdicts in one language. `unclear` counts answers without a verdict, `pending` what is not judged yet."""
 
     good: int
     bad: Counter[str]  #: by fault
