@@ -412,7 +412,7 @@ def test_every_setting_is_on_the_configuration_page_with_its_default(
     listed = table("docs/configuration.md", heading)
     assert list(listed) == list(model.model_fields)
     for name, field in model.model_fields.items():
-        default: object = "" if field.is_required() else field.default
+        default: object = "" if field.is_required() else field.get_default(call_default_factory=True)
         shown = json.dumps(default) if default is None or isinstance(default, bool) else str(default)
         assert listed[name][1].strip("`") == shown, name
 
