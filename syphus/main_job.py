@@ -66,6 +66,7 @@ from syphus.runs.run_settings import (
     stored_prices,
 )
 from syphus.runs.session import StageRunner, open_run_folder
+from syphus.runs.snapshot_process import keep_snapshots
 from syphus.text import pluralize
 from syphus.types import State
 
@@ -94,6 +95,7 @@ def run(options: Options, environ: Mapping[str, str], observer: Observer) -> Run
         check_options(options)  # before the first pair is paid for
     with (
         open_run_folder(prepared.options.folder) as store,
+        keep_snapshots(prepared.options, observer),
         keep_log(store, prepared, observer, "main job") as log,
     ):
         finished = _run(prepared, plan, judge, store, log)

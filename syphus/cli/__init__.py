@@ -10,7 +10,8 @@ export_commands.py   the commands that send pairs on: export, push
 mimicit.py           the output of `verify`, `mix`, `stats` and `convert`
 parameters.py        command-line options from the fields of `Options`, in groups; --quiet, --verbose and --log-file
 quality_commands.py  `balance`: choosing a subset of pairs
-run_commands.py      the commands that look at a run or go on with it: status, rows, runs, resume, try
+run_commands.py      the commands that look at a run: status, rows, failures, runs; and try
+snapshot_commands.py going on with a run, also from a snapshot: resume, snapshot
 streams.py           stdout and stderr, in any state
 summary.py           what people read about a run, a translation, a conversion and a preview
 usage.py             what is wrong with a command line, and the remedy

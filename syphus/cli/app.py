@@ -47,7 +47,8 @@ from syphus.cli.parameters import (
     with_options,
 )
 from syphus.cli.quality_commands import balance
-from syphus.cli.run_commands import failures, resume, rows, runs, status, try_rows
+from syphus.cli.run_commands import failures, rows, runs, status, try_rows
+from syphus.cli.snapshot_commands import resume, snapshot
 from syphus.cli.streams import (
     flush_streams,
     given_command,
@@ -162,7 +163,7 @@ def main() -> None:
     """Run a command. Errors print as one line on stderr and become an exit code, never a traceback."""
     gc.set_threshold(100_000, 20, 50)  # collecting garbage among modules that are being imported takes a tenth of it
     prepare_streams()
-    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
+    for name in {"SIGTERM", "SIGHUP", "SIGUSR1"} & set(dir(signal)):  # Slurm's --signal=USR1 comes before the limit
         if signal.getsignal(number := signal.Signals[name]) == signal.SIG_DFL:  # nohup ignores SIGHUP, and so do we
             signal.signal(number, signal.default_int_handler)  # as Ctrl-C
     try:
@@ -338,6 +339,7 @@ for _command in (
     failures,
     runs,
     resume,
+    snapshot,
     view,
     control,
     batches,

@@ -85,7 +85,7 @@ GROUPS: dict[type, dict[str, str]] = {
         JUDGING: "judge judge_model judge_config judge_margin min_quality until_accepted balance",
         TRANSLATION: "languages glossary tone per_language judge_translations partial",
         RELATIONS: "relate embedding_model image_embeddings train",
-        OUTPUT: "output_dir dataset_version accept_changes notify metrics json",
+        OUTPUT: "output_dir dataset_version accept_changes snapshot snapshot_every notify metrics json",
     },
     ConvertOptions: {
         INPUT: "name image_path image_root query_inputs_path allow_bad_rows from_ download requests_per_second "

@@ -1,4 +1,4 @@
-"""Looking at a run from outside, and going on with it: `status`, `rows`, `runs`, `resume`, `try`, and their output.
+"""Looking at a run from outside, `status`, `rows`, `runs`, `try`, and their output.
 
 This module is loaded for `--help`: what a command needs besides its declaration is imported in its function.
 """
@@ -10,7 +10,6 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from syphus.runs.reader import RunStatus, RunSummary
     from syphus.runs.rows import RowRecord, TriedRows
 
-_PLACE = frozenset({"name", "output_dir", "dataset_version"})  #: options that say where a run is
 _WATCH_SECONDS = 2.0
 _ROWS_SHOWN = 20  #: as text, unless the user says how many
 
@@ -59,27 +57,6 @@ def status(
         watch_status(folder)
     else:
         print_status(folder, as_json=json)
-
-
-@with_observer
-@partial(with_options, without=_PLACE)
-def resume(folder: RunFolder, options: Options, observer: PlainObserver) -> None:
-    """Continue a run with its last command, from any folder. Options that are given replace those of the run."""
-    from syphus import api
-    from syphus.cli.closing_table import translation_summary
-    from syphus.cli.summary import run_summary
-
-    default = Options()
-    given = {name: value for name, value in arguments(options, _PLACE).items() if value != getattr(default, name)}
-    done = api.resume(folder, observer=observer, **given)
-    if isinstance(done, api.CompletedRun):
-        lines = run_summary(done.result, given_command())
-    else:
-        lines = translation_summary(done.result, given_command())
-    observer.conclude(lines, failed=bool(done.exit_code))
-    if options.json:
-        print_as_json(done.report())
-    raise typer.Exit(done.exit_code)
 
 
 @with_observer

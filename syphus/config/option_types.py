@@ -72,6 +72,8 @@ class RunValues(TypedDict, total=False):
     cold_start: str
     accept_examples: bool
     output_dir: str | Path
+    snapshot: str | Path
+    snapshot_every: float
     dataset_version: str
     with_images: bool
     images: str | Path | None

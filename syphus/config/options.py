@@ -168,6 +168,10 @@ class Options:
     metrics: str = option(
         "", "Export metrics: PORT or HOST:PORT for Prometheus, a file FILE.prom, or otlp.", metavar="WHERE"
     )
+    snapshot: str = option(
+        "", "Keep copies of the run's folder there, from which another machine goes on.", metavar="URL|DIR"
+    )
+    snapshot_every: float = option(10.0, "Minutes between snapshots; one more is taken at the end.", above=0)
     drain: float = option(30.0, "Seconds to wait for requests in flight after Ctrl-C.", minimum=0)
     json: bool = option(False, "Print the report as JSON on stdout (preview: the messages).")
 

@@ -3,6 +3,7 @@
 It is the only source of truth. Every other file of a run can be deleted and written again from it.
 
 agreement.py      how far reviewers agree beyond chance
+backup.py         a consistent copy of a ledger, also while a run writes
 batches.py        stages whose queries are batches: of parts to retry, and of texts that need vectors
 control_desk.py   where people leave changes for a run that is working
 inputs.py         registers the input: new, changed and removed rows

@@ -29,5 +29,7 @@ rows.py           the rows of a run with annotation, answers, pairs and verdict
 run_log.py        `run.log`, and the command that `--notify` runs at the end
 run_settings.py   the settings that answers depend on, and the command, as the ledger stores them
 session.py        run one session of a stage
+snapshot_process.py  take them while a run works: on a timer and at the end, in processes of their own
+snapshots.py      what is in a snapshot, whose it is, and going on from one
 token_forecast.py learn from a few answers how many tokens and seconds the other rows take
 """

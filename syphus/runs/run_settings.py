@@ -195,7 +195,7 @@ _NOT_KEPT = frozenset(
         *("deadline", "wait", "batch_file", "batch_results"),
     }
 )
-_TEXT_PATHS = frozenset({"query_inputs_path", "prompt_path"})  # paths that are declared as text
+_TEXT_PATHS = frozenset({"query_inputs_path", "prompt_path", "snapshot"})  # paths that are declared as text
 
 
 class KeptCommand(NamedTuple):

@@ -450,10 +450,11 @@ def test_the_files_of_a_run_are_those_on_the_files_page(tmp_path: Path) -> None:
         "compare.html",
         "task_description.json",
         "reviews.jsonl",
+        "snapshot.json",
     }
     assert {
         path.name for path in offline_run(tmp_path).iterdir()
-    } == listed - others  # nothing rejected, sought, described, reviewed
+    } == listed - others  # nothing rejected, sought, described, reviewed, kept elsewhere
 
 
 def test_the_states_and_the_exit_codes_are_those_on_the_files_page() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 BUCKET = "bucket"
 
@@ -68,7 +69,8 @@ def object_store(cache: Path) -> Iterator[ObjectStore]:
         import s3fs
 
         s3fs.S3FileSystem.clear_instance_cache()
-        files = s3fs.S3FileSystem()
+        with urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")):  # it keeps buckets in the process
+            files = s3fs.S3FileSystem()
         files.mkdir(BUCKET)
         yield ObjectStore(endpoint, files)
     finally:

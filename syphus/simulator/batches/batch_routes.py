@@ -19,7 +19,7 @@ from syphus.simulator.auth import authenticate
 from syphus.simulator.batches.batch_faults import BATCH_FAULTS, BatchCall, as_script
 from syphus.simulator.batches.batch_job import BatchClock, BatchJob, Json
 from syphus.simulator.batches.batch_worker import BatchWorker, new_file_id
-from syphus.simulator.batches.file_store import BATCH, LIFETIME, FileStore, StoredFile
+from syphus.simulator.batches.file_store import BATCH, LIFETIME, FileStore, FileVersion
 from syphus.simulator.batches.multipart import receive
 from syphus.simulator.chat_request import bad_request, parse_body
 from syphus.simulator.faults import scripted
@@ -165,7 +165,7 @@ class BatchRoutes:
         try:
             upload = await receive(request, path)
             purpose, now = upload.fields.get("purpose", ""), self.clock.now()
-            file = self._checked_file(StoredFile(file_id, upload.filename, purpose, upload.size, now), upload.fields)
+            file = self._checked_file(FileVersion(file_id, upload.filename, purpose, upload.size, now), upload.fields)
         except (Rejected, asyncio.CancelledError, ConnectionError):
             path.unlink(missing_ok=True)
             raise
@@ -173,7 +173,7 @@ class BatchRoutes:
         shown = file.as_dict()
         return json_reply(201 if azure else 200, shown)
 
-    def _checked_file(self, file: StoredFile, fields: dict[str, str]) -> StoredFile:
+    def _checked_file(self, file: FileVersion, fields: dict[str, str]) -> FileVersion:
         """Return a file with its expiry. Raises `Rejected` if it can't be accepted."""
         simulation = self.simulation
         if file.purpose not in _PURPOSES:
@@ -194,7 +194,7 @@ class BatchRoutes:
                 raise bad_request(text, "file", "too_many_files")
         seconds = seconds or (LIFETIME if file.purpose == BATCH and not simulation.batch_most_files else 0)
         expires = file.created_at + seconds if seconds else 0.0
-        return StoredFile(file.id, file.filename, file.purpose, file.bytes, file.created_at, expires)
+        return FileVersion(file.id, file.filename, file.purpose, file.bytes, file.created_at, expires)
 
     def _list_files(self, request: web.BaseRequest) -> SimulatedReply:
         now = self.clock.now()

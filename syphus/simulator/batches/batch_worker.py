@@ -27,7 +27,7 @@ from syphus.simulator.batches.batch_lines import (
     empty_line,
     unanswered_line,
 )
-from syphus.simulator.batches.file_store import BATCH_OUTPUT, LIFETIME, FileStore, StoredFile
+from syphus.simulator.batches.file_store import BATCH_OUTPUT, LIFETIME, FileStore, FileVersion
 from syphus.simulator.faults import draw_fault
 from syphus.simulator.replies import Delivery, Rejected, SimulatedReply, openai_error
 from syphus.simulator.settings import Simulation
@@ -280,7 +280,7 @@ class BatchWorker:
         else:
             self._files.path(file_id).touch()
         expires = at + (job.output_expires_after or LIFETIME)
-        self._files.add(StoredFile(file_id, f"{job.id}_{kind}.jsonl", BATCH_OUTPUT, size, at, expires))
+        self._files.add(FileVersion(file_id, f"{job.id}_{kind}.jsonl", BATCH_OUTPUT, size, at, expires))
         return file_id
 
     def restore(self) -> None:

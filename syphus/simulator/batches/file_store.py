@@ -17,7 +17,7 @@ LIFETIME = 30 * 86_400  #: seconds until a file of a batch expires, unless its u
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
+class FileVersion:
     """One file. Times are seconds since the epoch; `expires_at` is 0 if it never expires."""
 
     id: str
@@ -49,12 +49,12 @@ class FileStore:
         self._kept = folder
         self._temporary = ""
         found = (
-            StoredFile(**orjson.loads(path.read_bytes()))
+            FileVersion(**orjson.loads(path.read_bytes()))
             for path in (Path(folder).glob("file-*.json") if folder else ())
         )
         self._files = {file.id: file for file in sorted(found, key=lambda file: (file.created_at, file.id))}
 
-    def __iter__(self) -> Iterator[StoredFile]:
+    def __iter__(self) -> Iterator[FileVersion]:
         """Yield the files, oldest first."""
         return iter(list(self._files.values()))
 
@@ -77,12 +77,12 @@ class FileStore:
         """Return where the content of a file is, or is to be written before `add`."""
         return self.folder / f"{file_id}.jsonl"
 
-    def add(self, file: StoredFile) -> None:
+    def add(self, file: FileVersion) -> None:
         """Add a file whose content is written."""
         (self.folder / f"{file.id}.json").write_bytes(orjson.dumps(asdict(file)))
         self._files[file.id] = file
 
-    def get(self, file_id: str, now: float) -> StoredFile:
+    def get(self, file_id: str, now: float) -> FileVersion:
         """Return a file. Raises `Rejected` with a 404 if there is none, or if it has expired."""
         self.expire(now)
         file = self._files.get(file_id)
