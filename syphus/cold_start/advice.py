@@ -30,6 +30,7 @@ _FIXES = {
     "whole sentences": "ask for full sentences in the system message",
     COPIES_NO_EXAMPLE: "choose examples that differ more from the queries (--sample, --strategy diverse)",
     "own words": "say in the system message that the answers use words of their own",
+    "says more": "say in the system message that no question gives away its answer, and that answers use other words",
     "copies no other": "say in the system message that each answer is about its own annotation alone",
     "no leak": "tell the model in the system message to write as if it saw the image, and to mention no notes about it",
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
-from syphus.simulator.wording import lower_first, make_pairs
+from syphus.simulator.wording import lower_first, make_pairs, retold
 from syphus.types import Pair
 
 
@@ -41,6 +41,7 @@ class AnswerInput:
     annotation: str = ""
     avoid_questions: frozenset[str] = frozenset()  #: questions of in-context examples
     flaws: Flaws = _NO_FLAWS
+    retells: bool = False  #: put the parts of a fact in another order, instead of handing it on
 
 
 Writer = Callable[[AnswerInput, Random], str]
@@ -71,6 +72,8 @@ DEFECTS = ("chatter", "unpaired", "numbered_headers", "greeting", "leak_phrase",
 def write_pairs(source: AnswerInput, random: Random) -> list[Pair]:
     """Return `source.count` pairs, or fewer if the facts do not yield as many."""
     pairs = make_pairs(source.facts, source.count, source.about_change, random, source.avoid_questions)
+    if source.retells:
+        pairs = [replace(pair, answer=retold(pair.answer)) for pair in pairs]
     if not source.flaws.pair_slips:
         return pairs
     made_up = random.sample(MADE_UP, len(MADE_UP))

@@ -173,7 +173,7 @@ def _write(prompt: ParsedPrompt, random: Random, behaviour: ModelBehaviour) -> s
         write = failure_writer(kind, form, prompt.style.examples)
     else:
         write = form.defects[random.choice(DEFECTS)] if random.random() < behaviour.defect_share(prompt) else form.write
-    source = _scene(prompt, prompt.annotation, random)
+    source = replace(_scene(prompt, prompt.annotation, random), retells=behaviour.obedience != "form")
     if (
         behaviour.obedience == "examples" and prompt.style.examples
     ):  # as many items as the examples show, even for few facts

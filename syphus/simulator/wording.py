@@ -43,6 +43,9 @@ _FALLBACK = (  # if all others are used up
 _NOTHING_CHANGED = ("Is there any difference between the two images?", "Can you spot a change between the two images?")
 _NOTHING_TO_SEE = Pair("Is there anything special to be seen here?", "Nothing in particular stands out here.")
 _OPENINGS = ("It seems that ", "One can see that ", "Clearly, ", "At a closer look, ", "As far as one can tell, ")
+_PLACES = frozenset(
+    ("above", "at", "behind", "beside", "between", "by", "in", "inside", "near", "on", "outside", "under")
+)
 _FIRST_OPENINGS = (0, 0, 0, 1, 2)  # index of the opening that a fact starts with; 0, none, is the most likely
 
 
@@ -99,6 +102,16 @@ def _new_question(fact: str, patterns: Sequence[str], used: Container[str]) -> s
 
 def _response(fact: str, opening: str) -> str:
     return opening + lower_first(fact) if opening else fact
+
+
+def retold(text: str) -> str:
+    """Return a sentence with its last statement of place in front: "At the sink, a girl is washing a kettle."."""
+    words = text.rstrip(".").split()
+    places = [number for number, word in enumerate(words[:-1]) if number > 2 and word in _PLACES]
+    if not places:
+        return text
+    front, rest = " ".join(words[places[-1] :]), " ".join(words[: places[-1]])
+    return f"{front[0].upper()}{front[1:]}, {lower_first(rest)}."
 
 
 def lower_first(fact: str) -> str:

@@ -6,6 +6,7 @@ copying.py        heuristics: copies of examples and of other answers, repetitio
 grounding.py      heuristics: grounding and coverage; the cleaning rule against invented things
 heuristics.py     the table of heuristics, and score_all
 lexicon.py        visible things with their synonyms, kinds and parts
+parroting.py      heuristics: answers that hand on the annotation, or only repeat their question
 words.py          tokens of a text, with their stems, numbers and names
 """
 

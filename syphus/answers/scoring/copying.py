@@ -11,7 +11,6 @@ from syphus.answers.scoring.basic_quality import expected_pairs
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.words import Word, content_stems, is_common, jaccard_similarity, tokenize
 
-_RUN = 7  #: consecutive words that nobody takes from an annotation by chance
 _LENGTH = 5  #: consecutive words in a phrase
 _MIN_DISTINCTIVE = 2  #: words that must carry meaning and not be in the annotation; other phrases match by chance
 _ALONE = 0.5  #: the score of a single question, which can't vary
@@ -51,28 +50,6 @@ def no_copy_of_others(candidate: Candidate, context: ScoringContext) -> tuple[fl
         return any(text != here for text in known.get(phrase, ()))
 
     return _score_copies(candidate, elsewhere, "from another query")
-
-
-def own_words(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
-    """Return 1 minus the square of the share of words in long runs that stand so in the annotation.
-
-    Short runs are how one names things, and one answer in the annotation's words does no harm. An annotation that is
-    handed on as answers teaches the model to parrot.
-    """
-    notes = tokenize(candidate.query.text)
-    known = {_stems(notes[start : start + _RUN]) for start in range(len(notes) - _RUN + 1)}
-    shares, found = [], ""
-    for pair in candidate.pairs if known else ():
-        words = tokenize(pair.answer)
-        copied: set[int] = set()
-        for start in range(len(words) - _RUN + 1):
-            run = words[start : start + _RUN]
-            if _stems(run) in known:
-                copied.update(range(start, start + _RUN))
-                found = found or _phrase_text(run)
-        shares.append(len(copied) / max(len(words), 1))
-    share = sum(shares) / max(len(shares), 1)
-    return 1 - share**2, f"from the annotation: {found}" if found else ""
 
 
 def no_repeats(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from syphus.answers.scoring import basic_quality, copying, grounding
+from syphus.answers.scoring import basic_quality, copying, grounding, parroting
 from syphus.answers.scoring.candidates import Candidate, Heuristic, Scored, ScoringContext
 from syphus.answers.scoring.copying import variety
 from syphus.errors import PluginError
@@ -35,7 +35,10 @@ HEURISTICS: tuple[Heuristic, ...] = (
         "No phrase is copied from an in-context example.",
         floor=0.8,
     ),
-    Heuristic("own words", 1.1, copying.own_words, "The answers do not copy long runs of words from the annotation."),
+    Heuristic(
+        "own words", 1.1, parroting.own_words, "The answers do not copy runs of words from the annotation.", floor=0.25
+    ),
+    Heuristic("says more", 4, parroting.says_more, "Each answer says more than its question.", floor=0.5),
     Heuristic(
         "copies no other",
         1,
