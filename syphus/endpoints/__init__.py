@@ -14,5 +14,6 @@ reply_body.py          reads a body as JSON, whatever gateways have made of it: 
 request.py             builds the body of a request, and its key
 routes.py              the routes of the API, and how replies with embeddings are read
 structured.py          how strictly answers are asked for: JSON schema, JSON mode or text
+token_limits.py        reads from an error how many tokens an answer may take
 transport.py           HTTP: connections, proxies, certificates
 """

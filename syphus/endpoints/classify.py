@@ -28,12 +28,11 @@ from syphus.endpoints.rate_limit_headers import retry_after, retry_wait
 from syphus.endpoints.refusals import (
     Change,
     ChangeKind,
-    Fields,
     Refusal,
-    is_prompt_too_long,
     loads_fields,
     read_refusal,
 )
+from syphus.endpoints.token_limits import Fields, is_prompt_too_long
 from syphus.text import one_line, sentence
 from syphus.types import Completion, ReasonKind, State
 

@@ -22,16 +22,18 @@ import orjson
 
 from syphus.config.sampling import REASONING_ROOM, nearest_listed_effort
 from syphus.endpoints.prompt_cache import CACHE_OPTIONS, are_marks_refused
-from syphus.types import BYTES_PER_TOKEN
-
-Fields = Mapping[str, object]  #: of a request's body
+from syphus.endpoints.token_limits import (
+    LIMIT_SUFFIX,
+    PROMPT_FIELDS,
+    Fields,
+    prompt_text,
+    prompt_tokens,
+    read_numbers,
+    read_token_limit,
+)
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")  #: of reasoning, in order
-_ROUGHLY = 3.0  # times as many tokens, or as few, as an estimate by the size of a text may be wrong by
-_CHAT_MARKUP = 200  # tokens that a server may add to a prompt
-ROOM = 64  #: tokens; less than that is not enough for an answer
 
-_NEVER_CHANGED = frozenset({"model", "messages", "input"})
 _SAMPLERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty")  # reasoning models fix them all
 _EFFORT = "reasoning_effort"
 _TOKEN_NAMES = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -40,9 +42,7 @@ _NEAR = 8  # characters that must be the same beside the names that an error lis
 _INSTEAD = re.compile(r"\buse\s+['\"`](\w+)['\"`]\s+instead", re.IGNORECASE)
 _ONE_OF = re.compile(r"\b(both|only one|either|together|same time|simultaneous\w*|mutually|combin\w+)\b", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s,;&'\"`\[\](){}]*(?:(?:and|or)[\s'\"`]*)?")
-_NUMBER = re.compile(r"(?<![\w.-])(?!0\d)-?\d{1,12}(?:,\d{3}){0,3}(?:\.\d{1,9})?(?![\w-]|\.\d)", re.ASCII)
 _QUOTED = re.compile(r"['\"`](\w+)['\"`]")
-_LIMIT_FIELD = "tokens"  # the end of the name of a field that limits the answer
 
 
 class ChangeKind(StrEnum):
@@ -111,14 +111,15 @@ def read_refusal(data: object, message: str, param: str, code: str, sent: Fields
     """
     if are_marks_refused(f"{message} {param} {data}", sent):
         return Refusal((CACHE_OPTIONS,), (Change(CACHE_OPTIONS, ChangeKind.OMIT),))
-    optional = {name: value for name, value in sent.items() if name not in _NEVER_CHANGED and value is not None}
+    optional = {name: value for name, value in sent.items() if name not in PROMPT_FIELDS and value is not None}
     if not optional:
         return Refusal()
     if " " in param:  # gateways put the upstream's message there
         message, param = f"{message}\n{param}", ""
-    limit = _read_token_limit(message, param, code, optional, _prompt_tokens(sent))
+    limit = read_token_limit(message, param, code, optional, prompt_tokens(sent))
     if limit is not None:
-        return limit
+        change = Change(limit.name, ChangeKind.AT_MOST, limit.tokens)
+        return Refusal((limit.name,), (change,), of_this_prompt=limit.of_this_prompt)
     findings = _findings(data, message, param, optional, sent)
     if len(findings) > 1 and _ONE_OF.search(message):
         findings = findings[1:]  # the first may stay
@@ -136,7 +137,7 @@ def _findings(data: object, message: str, param: str, optional: Fields, sent: Fi
     if located:
         return [finding for finding in located if finding.name in optional]
     root = next((part for part in re.split(r"[.\[\]/]+", param) if part in optional), "")
-    if param and not root and param.split(".")[0].rstrip("]").split("[")[0] in _NEVER_CHANGED:
+    if param and not root and param.split(".")[0].rstrip("]").split("[")[0] in PROMPT_FIELDS:
         return []  # about the prompt
     names = _named(message, optional, sent, root)
     if root and root not in names:
@@ -176,7 +177,7 @@ def _as_python(message: str) -> object:
 
 def _named(message: str, optional: Fields, sent: Fields, root: str) -> list[str]:
     """Return the fields that a message names in one way: side by side, or each between the same words."""
-    prompt = _prompt_text(sent)
+    prompt = prompt_text(sent)
     found: list[re.Match[str]] = []
     pattern = "|".join(sorted(map(re.escape, optional), key=len, reverse=True))
     for match in re.finditer(rf"(?<![\w-])(?:{pattern})(?![\w-])", message, re.ASCII):
@@ -224,24 +225,10 @@ def _in_one_way(first: re.Match[str], other: re.Match[str], message: str) -> boo
 def _valued(message: str, optional: Fields, sent: Fields) -> list[str]:
     """Return the field whose value an error quotes beside others that would do, without naming the field."""
     quoted = _QUOTED.findall(message)
-    if not quoted or len(quoted) < 2 or f"'{quoted[0]}'" in _prompt_text(sent):
+    if not quoted or len(quoted) < 2 or f"'{quoted[0]}'" in prompt_text(sent):
         return []
     fields = [name for name, value in optional.items() if value == quoted[0]]
     return fields if len(fields) == 1 and any(each in EFFORTS for each in quoted[1:]) else []
-
-
-def _prompt_text(sent: Fields) -> str:
-    return "\n".join(_texts([sent.get(name) for name in _NEVER_CHANGED]))
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
-    elif isinstance(value, dict):
-        yield from _texts(list(value.values()))
 
 
 def _part_about(name: str, message: str) -> str:
@@ -263,7 +250,7 @@ def _change(finding: _Finding, code: str, sent: Fields) -> Change | None:
         nearest = nearest_listed_effort(value, _QUOTED.findall(text))
         if nearest:
             return Change(name, ChangeKind.REPLACE, nearest)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith(_LIMIT_FIELD)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith(LIMIT_SUFFIX)
     if is_number and not code.startswith("unsupported"):
         limit = _nearest_number(cast(float, value), text)
         if limit is not None:
@@ -278,15 +265,11 @@ def _change(finding: _Finding, code: str, sent: Fields) -> Change | None:
 
 def _nearest_number(value: float, text: str) -> float | None:
     """Return the bound of a range that a text states, if the value lies outside of it."""
-    bounds = [each for each in _numbers(text) if each != value]
+    bounds = [each for each in read_numbers(text) if each != value]
     if not bounds or len(bounds) > 3 or min(bounds) < value < max(bounds):
         return None
     bound = max(bounds) if value > max(bounds) else min(bounds)
     return int(bound) if isinstance(value, int) and bound == int(bound) else bound
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(each.replace(",", "")) for each in _NUMBER.findall(text.replace("..", " .. "))]
 
 
 def _with_samplers(changes: Sequence[Change], optional: Fields) -> Iterable[Change]:
@@ -308,87 +291,6 @@ def _with_room(changes: Sequence[Change], optional: Fields) -> Iterator[Change]:
             for name, value in optional.items()
             if name in _TOKEN_NAMES and isinstance(value, int)
         )
-
-
-# How many tokens an answer may take
-
-
-def _prompt_tokens(sent: Fields) -> float:
-    return len(_prompt_text(sent).encode()) / BYTES_PER_TOKEN
-
-
-def is_prompt_too_long(message: str, sent: Fields) -> bool:
-    """Return whether an error states, in whatever words, a limit and a larger number of tokens that the prompt has.
-
-    Both numbers must be near what the prompt takes by its size, so that no other limit is taken for it.
-    """
-    numbers = sorted({each for each in _numbers(message) if each >= ROOM})
-    estimate = _prompt_tokens(sent)
-    if "token" not in message.lower() or len(numbers) != 2 or numbers[1] in sent.values():
-        return False
-    return estimate / _ROUGHLY <= numbers[1] <= estimate * _ROUGHLY and numbers[0] < numbers[1]
-
-
-def _read_token_limit(message: str, param: str, code: str, optional: Fields, prompt_tokens: float) -> Refusal | None:
-    """Return the limit that an error states for the tokens of an answer, or None.
-
-    It is that of the model, or what its context leaves beside the prompt, less some room for longer prompts.
-    """
-    for name, value in optional.items():
-        if not name.endswith(_LIMIT_FIELD) or isinstance(value, bool) or not isinstance(value, int):
-            continue
-        numbers = [int(each) for each in dict.fromkeys(_numbers(message)) if each == int(each) and each > 0]
-        words = message.lower()
-        named = name in (param, *re.findall(r"\w+", message, re.ASCII)) or "maximum tokens" in words
-        named = named or (value in numbers and "token" in words)
-        room = _room_in_context(numbers, value)
-        if room is None and "token" in words:
-            room = _room_below_total(numbers, value, prompt_tokens)
-        if room is not None:
-            left, prompt = room
-            limit = min(value - 1, left if prompt > left else max(left // 2, left - max(ROOM, prompt // 2)))
-            if limit >= ROOM:
-                return Refusal((name,), (Change(name, ChangeKind.AT_MOST, limit),), of_this_prompt=prompt > left)
-        elif named and (value in numbers or not code.startswith("unsupported")):
-            lower = [each for each in numbers if ROOM <= each < value]
-            if any(each > value for each in numbers):  # a context that should have room, and has not
-                lower = [value // 2] if value >= 2 * ROOM else []
-            elif not lower and value in numbers and value > ROOM:  # the limit is meant to exclude itself
-                lower = [value - 1]
-            if lower:
-                return Refusal((name,), (Change(name, ChangeKind.AT_MOST, max(lower)),))
-    return None
-
-
-def _room_in_context(numbers: Sequence[int], max_tokens: int) -> tuple[int, int] | None:
-    """Return what a context leaves for the answer, and the tokens of the prompt, from the numbers of an error."""
-    if max_tokens not in numbers:
-        return None
-    others = [each for each in numbers if each != max_tokens]
-    for prompt in others:  # with the sum of both: the context is the largest number below it
-        total = prompt + max_tokens
-        contexts = [each for each in others if prompt < each < total]
-        if total in others and contexts:
-            return max(contexts) - prompt, prompt
-    if len(others) == 2 and min(others) < max(others) < min(others) + max_tokens:
-        return max(others) - min(others), min(others)
-    return None
-
-
-def _room_below_total(numbers: Sequence[int], max_tokens: int, prompt_tokens: float) -> tuple[int, int] | None:
-    """Return the same if an error states only the context and the sum of prompt and `max_tokens`.
-
-    It is the sum, and not the prompt alone, if what is left for the prompt is about what it takes by its size.
-    """
-    numbers = [each for each in numbers if each >= ROOM]
-    if len(numbers) != 2:
-        return None
-    context, total = sorted(numbers)
-    prompt = total - max_tokens
-    likely = 0 < prompt < min(context, _ROUGHLY * prompt_tokens + _CHAT_MARKUP)
-    if not likely or abs(total - prompt_tokens) < abs(prompt - prompt_tokens):
-        return None
-    return context - prompt, prompt
 
 
 def loads_fields(body: bytes) -> Fields:
