@@ -9,6 +9,7 @@ commands.py          the other commands
 export_commands.py   the commands that send pairs on: export, push
 mimicit.py           the output of `verify`, `mix`, `stats` and `convert`
 parameters.py        command-line options from the fields of `Options`, in groups; --quiet, --verbose and --log-file
+pipeline_commands.py `run`: several commands in a row, from one file
 quality_commands.py  `balance`: choosing a subset of pairs
 run_commands.py      the commands that look at a run: status, rows, failures, runs; and try
 snapshot_commands.py going on with a run, also from a snapshot: resume, snapshot

@@ -46,6 +46,7 @@ from syphus.cli.parameters import (
     with_observer,
     with_options,
 )
+from syphus.cli.pipeline_commands import run_pipeline, without_run
 from syphus.cli.quality_commands import balance
 from syphus.cli.run_commands import failures, rows, runs, status, try_rows
 from syphus.cli.snapshot_commands import resume, snapshot
@@ -80,7 +81,19 @@ if TYPE_CHECKING:
     from syphus.progress import PlainObserver
 
 #: Commands that resume where they were stopped; None is the main job.
-_RESUMABLE = {None, "cold-start", "compare", "convert", "describe", "push", "quote", "resume", "translate", "try"}
+_RESUMABLE = {
+    None,
+    "cold-start",
+    "compare",
+    "convert",
+    "describe",
+    "push",
+    "quote",
+    "resume",
+    "run",
+    "translate",
+    "try",
+}
 
 
 class _HelpFormatter(Protocol):
@@ -180,9 +193,7 @@ def all_commands() -> TyperCommand | TyperGroup:
 
 def execute(arguments: Sequence[str]) -> int:
     """Run the command that these arguments name, and return its exit code. An error is one line on stderr."""
-    if arguments[:1] == ["run"]:  # the main job has no name, but many type this one
-        arguments = arguments[1:]
-    arguments = with_batch_value(arguments)
+    arguments = with_batch_value(without_run(arguments))
     try:
         with machine_faults():
             return int(all_commands()(list(arguments), standalone_mode=False) or 0)
@@ -346,3 +357,4 @@ for _command in (
 ):
     app.command(cls=_Command)(_command)
 app.command("try", cls=_Command)(try_rows)
+app.command("run", cls=_Command)(run_pipeline)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -35,6 +36,7 @@ from syphus.ledger.summary import (
     Counts,
     EndpointUse,
     FormUse,
+    ModelUse,
     Spending,
     count_endpoints,
     count_forms,
@@ -43,7 +45,7 @@ from syphus.ledger.summary import (
     count_spending,
 )
 from syphus.model_names import is_simulated, public_name
-from syphus.types import Pair, State
+from syphus.types import Pair, State, Usage
 
 JUDGED_META = "judged"  #: in the meta table: what a judge has found so far, as JSON
 
@@ -54,6 +56,15 @@ class Expense(NamedTuple):
     spending: Spending
     cost: float | None
     sessions: int
+
+
+class StageExpense(NamedTuple):
+    """What one kind of work took: generating, judging, translating. `share` is that of all dollars."""
+
+    answers: int
+    usage: Usage
+    cost: float | None
+    share: float | None
 
 
 class Report(NamedTuple):
@@ -75,6 +86,7 @@ class Report(NamedTuple):
     unfinished_cost: tuple[float, int] = (0.0, 0)  #: of these calls: dollars, and the calls whose dollars are unknown
     endpoints: tuple[tuple[EndpointUse, float | None], ...] = ()  #: with dollars, the busiest first
     judged: Mapping[str, Any] | None = None  #: what a judge has found, as in `report.json`; None without a judge
+    stages: Mapping[str, StageExpense] = MappingProxyType({})  #: what each kind of work took, by its name
 
     @property
     def models(self) -> list[str]:
@@ -166,7 +178,28 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
             unfinished_cost(store),
             tuple((use, prices.cost(use.bills)) for use in count_endpoints(store)),
             orjson.loads(str(get_meta(store, JUDGED_META) or "null")),
+            _by_work(spending, prices),
         )
+
+
+_WORK = {"judge pairs": "judge", **dict.fromkeys(TRANSLATION_STAGES, "translate")}  # by stages; others by a first word
+_FIRST_WORDS = {"cold": "cold start", "embed": "relate"}
+
+
+def _by_work(spending: Spending, prices: Prices) -> dict[str, StageExpense]:
+    """Return what each kind of work took, the dearest first."""
+    uses: dict[str, list[ModelUse]] = {}
+    for use in spending.models:
+        name = _WORK.get(use.stage) or _FIRST_WORDS.get(use.stage.partition(" ")[0], use.stage)
+        uses.setdefault(name, []).append(use)
+    total = prices.cost(spending.bills)
+    found = {}
+    for name, some in uses.items():
+        cost = prices.cost(bill for use in some for bill in use.bills)
+        share = cost / total if total and cost is not None else None
+        usage = sum((use.usage for use in some), Usage())
+        found[name] = StageExpense(sum(use.answers for use in some), usage, cost, share)
+    return dict(sorted(found.items(), key=lambda item: (-(item[1].cost or 0.0), -item[1].answers, item[0])))
 
 
 def _expenses(store: Store, spending: Spending, prices: Prices) -> tuple[Expense, Expense | None]:
@@ -229,6 +262,7 @@ def as_json(report: Report) -> dict[str, object]:
         },
         "cost": report.cost,
         "models": _answers(spending),
+        "stages": {name: _stage(each) for name, each in report.stages.items()},
         "endpoints": [_endpoint(use, cost) for use, cost in report.endpoints],
         "simulated": report.simulated,
         "settings": [{k: v for k, v in one.items() if k != "prompt_text"} for one in report.settings],
@@ -251,6 +285,13 @@ def _form(use: FormUse, cost: float | None) -> dict[str, object]:
         "tokens_per_pair": round(tokens / use.pairs, 1) if use.pairs else None,
         "dollars_per_pair": cost / use.pairs if use.pairs and cost is not None else None,
     }
+
+
+def _stage(each: StageExpense) -> dict[str, object]:
+    """Return what a kind of work took; `share` is that of all dollars."""
+    tokens = {"prompt": each.usage.prompt_tokens, "completion": each.usage.completion_tokens}
+    share = None if each.share is None else round(each.share, 4)
+    return {"answers": each.answers, "tokens": tokens, "cost": each.cost, "share": share}
 
 
 def _endpoint(use: EndpointUse, cost: float | None) -> dict[str, object]:

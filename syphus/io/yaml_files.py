@@ -22,19 +22,24 @@ from syphus.io.text_files import read_text
 
 MAX_BYTES = 1 << 20
 
+KeyPath = tuple[str | int, ...]  #: keys and numbers of items, from the top of a document to a value
+
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
-def read_yaml(path: str | Path, error: type[UsageError] = ConfigError) -> object:
+def read_yaml(
+    path: str | Path, error: type[UsageError] = ConfigError, lines: dict[KeyPath, int] | None = None
+) -> object:
     """Return the one document of a YAML file in UTF-8 (or UTF-16 with a byte order mark); None for an empty file.
 
-    Its values are dict, list, str, int, float, bool and None. Raises `error`: one line, `file:line:column: problem`.
+    Its values are dict, list, str, int, float, bool and None. `lines` gets the line of each key and each item of a
+    list, counted from 1. Raises `error`: one line, `file:line:column: problem`.
     """
     try:
         text = read_text(path, MAX_BYTES)
-        return _document(yaml.parse(text, yaml.SafeLoader))
+        return _document(yaml.parse(text, yaml.SafeLoader), {} if lines is None else lines)
     except InputError as problem:
         raise error(str(problem)) from problem
     except yaml.MarkedYAMLError as problem:
@@ -62,19 +67,19 @@ def _yaml_hint(error: yaml.MarkedYAMLError, text: str) -> str:
     return "; is the line indented like those beside it?" if isinstance(error, yaml.parser.ParserError) else ""
 
 
-def _document(events: Iterator[yaml.Event]) -> object:
+def _document(events: Iterator[yaml.Event], lines: dict[KeyPath, int]) -> object:
     value, documents = None, 0
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
                 raise _refusal(event, "only one document is allowed")
-            value = _value(next(events), events)
+            value = _value(next(events), events, lines, ())
     return value
 
 
-def _value(event: yaml.Event, events: Iterator[yaml.Event]) -> object:
-    """Return the value that starts with `event`; takes the rest of its events from `events`."""
+def _value(event: yaml.Event, events: Iterator[yaml.Event], lines: dict[KeyPath, int], path: KeyPath) -> object:
+    """Return the value at `path` that starts with `event`; takes the rest of its events from `events`."""
     if isinstance(event, yaml.AliasEvent) or (isinstance(event, yaml.NodeEvent) and event.anchor):
         raise _refusal(event, "anchors (&) and aliases (*) are not allowed; quote the text if it begins with one")
     if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag:
@@ -82,16 +87,25 @@ def _value(event: yaml.Event, events: Iterator[yaml.Event]) -> object:
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event)
     if isinstance(event, yaml.SequenceStartEvent):
-        return [_value(inner, events) for inner in _until(yaml.SequenceEndEvent, events)]
+        items: list[object] = []
+        for inner in _until(yaml.SequenceEndEvent, events):
+            lines[*path, len(items)] = _line(inner)
+            items.append(_value(inner, events, lines, (*path, len(items))))
+        return items
     mapping: dict[str, object] = {}
     for inner in _until(yaml.MappingEndEvent, events):
-        key = _value(inner, events)
+        key = _value(inner, events, lines, (*path, ""))
         if not isinstance(key, str):
             raise _refusal(inner, "a key must be text; put it in quotes")
         if key in mapping:
             raise _refusal(inner, f'duplicate key "{key}"')
-        mapping[key] = _value(next(events), events)
+        lines[*path, key] = _line(inner)
+        mapping[key] = _value(next(events), events, lines, (*path, key))
     return mapping
+
+
+def _line(event: yaml.Event) -> int:
+    return int(event.start_mark.line) + 1 if event.start_mark is not None else 0
 
 
 def _until(end: type[yaml.Event], events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
