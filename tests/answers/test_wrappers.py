@@ -71,7 +71,7 @@ def test_wrappers_and_drafts_are_no_part_of_an_answer(text: str) -> None:
         f"{DRAFT}[/PLAN]\n{TEXT}",
     ],
 )
-def test_a_draft_that_can_not_be_told_from_the_answer_is_a_problem(text: str) -> None:
+def test_a_draft_that_looks_like_the_answer_is_a_problem(text: str) -> None:
     assert parse_pairs(text).problems
 
 

@@ -132,7 +132,7 @@ def test_a_random_sample_is_the_same_for_the_same_seed_and_another_for_another(f
     ],
     ids=str,
 )  # fmt: skip
-def test_a_number_that_makes_no_sense_is_told_with_its_option(option: dict[str, Any]) -> None:
+def test_a_number_that_makes_no_sense_is_reported_with_its_option(option: dict[str, Any]) -> None:
     ((name, value),) = option.items()
     with pytest.raises(ConfigError, match=rf"^--{name.replace('_', '-')} {value}: must be (at least|more than) -?\d"):
         Options(**option)
@@ -441,7 +441,7 @@ def test_preview_shows_bad_rows_where_they_are_allowed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("on_path", [True, False])
-def test_what_is_told_to_be_typed_can_be_typed(folder: Path, on_path: bool) -> None:
+def test_what_is_reported_to_be_typed_can_be_typed(folder: Path, on_path: bool) -> None:
     """Also where `python` is another Python, or none."""
     programs = folder / "bin"
     programs.mkdir()

@@ -131,7 +131,7 @@ def test_the_line_has_states_cost_and_errors_by_cause(view: RunView, watch: Watc
         assert part in line
 
 
-def test_a_pause_is_told_with_the_time_it_ends(view: RunView, watch: Watch) -> None:
+def test_a_pause_is_reported_with_the_time_it_ends(view: RunView, watch: Watch) -> None:
     endpoint_state = view.admission.endpoint_states[0]
     endpoint_state.pause(endpoint_state.start_call(100.0, 0.0), "tokens", wait=37.0, now=0.0)
     assert "waiting until" in ProgressFormatter(view).trouble()
@@ -140,7 +140,7 @@ def test_a_pause_is_told_with_the_time_it_ends(view: RunView, watch: Watch) -> N
     assert ProgressFormatter(view).trouble() == ""
 
 
-def test_an_outage_is_told_with_the_time_it_began(view: RunView, watch: Watch) -> None:
+def test_an_outage_is_reported_with_the_time_it_began(view: RunView, watch: Watch) -> None:
     endpoint_state = view.admission.endpoint_states[0]
     endpoint_state.health.record_answer(0.0)
     for row in range(5):

@@ -207,7 +207,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("config", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_in_a_config_is_told_without_its_secrets(tmp_path: Path, config: str) -> None:
+def test_a_mistake_in_a_config_is_reported_without_its_secrets(tmp_path: Path, config: str) -> None:
     (tmp_path / "config.yaml").write_text(config, "utf-8")
     rows = write_rows(tmp_path / "rows.jsonl", 1)
     plugin = ["--name", "Rows.rows", "-in", str(rows), "--datasets-dir", str(HERE / "plugins")]

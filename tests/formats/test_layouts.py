@@ -452,7 +452,7 @@ def test_the_group_follows_what_the_ids_are(images: Sequence[Sequence[str]], gro
     assert use.group == group
 
 
-def test_frames_are_told_from_pictures_by_their_numbers() -> None:
+def test_frames_are_reported_from_pictures_by_their_numbers() -> None:
     assert are_frames(["TVC_IMG_bbt_s01e01_seg01_clip_00_00006", "TVC_IMG_bbt_s01e01_seg01_clip_00_00009"])
     assert are_frames(["FUNQA_IMG_H_A_101_1433_1631_0000", "FUNQA_IMG_H_A_101_1433_1631_0001"])
     for ids in (SD[0], CGD[0], VST[0], ["COCO_train2014_000000000001", "COCO_train2014_000000000002"], ["a_1", "a_2"]):

@@ -502,7 +502,7 @@ def test_annotations_say_what_is_wanted_and_what_is_missing(
     assert skipped(done.files[1]) == {"KI_IMG_lost": "no file for it"}
 
 
-def test_what_can_not_be_meant_is_told_in_one_line(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
+def test_what_can_not_be_meant_is_one_line(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
     photos(tmp_path / "photos", 1)
     with pytest.raises(PluginError, match=r"_load_images: Still, Frame or Video is expected, this is str \(Wrong\."):
         convert("KI.parquet", name="Wrong.kitchens")
@@ -658,7 +658,7 @@ def test_the_order_does_not_depend_on_who_is_first(tmp_path: Path, convert: Call
     assert (tmp_path / "out" / "one.parquet").read_bytes() == (tmp_path / "out" / "three.parquet").read_bytes()
 
 
-def test_progress_has_a_rate_and_an_end_and_is_told_at_its_time(tmp_path: Path) -> None:
+def test_progress_has_a_rate_and_an_end_and_is_reported_at_its_time(tmp_path: Path) -> None:
     stream = io.StringIO()
     observer = make_observer(stream)
     now = 5.0

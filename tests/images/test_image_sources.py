@@ -240,7 +240,7 @@ def annotated() -> dict[str, float]:
     return {video: record["duration"] for video, record in read_json_items(EXAMPLES / "dense_captions.json")}
 
 
-def test_a_video_that_is_much_shorter_than_its_annotation_is_told_second_by_second(
+def test_a_video_that_is_much_shorter_than_its_annotation_is_reported_second_by_second(
     tmp_path: Path, annotated: dict[str, float]
 ) -> None:
     annotations = EXAMPLES / "dense_captions.json"

@@ -88,7 +88,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("text", "problem"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_json_store_is_told_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_broken_json_store_is_reported_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "XX.json"
     path.write_text(text, "utf-8")
     with pytest.raises(InputError) as caught:
@@ -173,7 +173,7 @@ def test_what_nothing_opens_is_not_converted(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_broken_image_is_told_with_its_id(tmp_path: Path) -> None:
+def test_a_broken_image_is_reported_with_its_id(tmp_path: Path) -> None:
     (tmp_path / "XX.json").write_text('{"a": "QQ=", "b": "Q\\/=="}', "utf-8")
     with open_store(tmp_path / "XX.json") as store:
         assert store["b"] == b"C"
@@ -181,7 +181,7 @@ def test_a_broken_image_is_told_with_its_id(tmp_path: Path) -> None:
             store["a"]
 
 
-def test_what_is_no_store_is_told(tmp_path: Path) -> None:
+def test_what_is_no_store_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         open_store(tmp_path / "XX")
     with pytest.raises(InputError, match="a folder without a parquet file"):

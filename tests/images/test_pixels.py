@@ -234,7 +234,7 @@ def test_a_png_is_looked_at_to_its_end_before_it_is_shown_to_a_model() -> None:
     assert measure(late, EncodeOptions(size=None)) == (96, 192, "")
 
 
-def test_colours_of_16_bits_are_told_too() -> None:
+def test_colours_of_16_bits_are_reported_too() -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -285,7 +285,7 @@ def test_files_that_are_none_have_a_reason_at_once(tmp_path: Path) -> None:
     }
 
 
-def test_options_that_make_no_sense_are_told() -> None:
+def test_options_that_make_no_sense_are_reported() -> None:
     with pytest.raises(ConfigError, match=r"--image-format gif: must be jpeg or png\."):
         make_encode_options(None, False, "gif", 90, 1, False)
     with pytest.raises(ConfigError, match=r"--size: must be at most 16,384 pixels\."):

@@ -136,7 +136,7 @@ def test_a_video_that_breaks_off_gives_what_it_has_and_says_what_is_missing(tmp_
     assert str(found[9]).startswith("truncated: the video breaks off at ")
 
 
-def test_a_whole_video_is_not_told_to_be_cut_off_whatever_its_header_promises(tmp_path: Path) -> None:
+def test_a_whole_video_is_not_called_cut_off_whatever_its_header_promises(tmp_path: Path) -> None:
     """It says how long its last packet is, which is not the frame that is shown last."""
     path = write_video(tmp_path / "a.mp4", every(10, 3), rate=Fraction(1, 3), bf="2")
     assert taken(path) == {0: 0, 1: 10, 2: 20}

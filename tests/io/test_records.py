@@ -207,7 +207,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("data", "before", "problem"), BAD.values(), ids=BAD)
-def test_a_bad_array_is_told_with_its_place_after_what_is_good(
+def test_a_bad_array_is_reported_with_its_place_after_what_is_good(
     tmp_path: Path, data: str | bytes, before: list[Record], problem: str
 ) -> None:
     got, told = fails(read_json, save(tmp_path / "a.json", data))
@@ -231,7 +231,7 @@ BAD_ITEMS = {
 
 
 @pytest.mark.parametrize(("data", "before", "problem"), BAD_ITEMS.values(), ids=BAD_ITEMS)
-def test_a_bad_object_is_told_with_its_place(tmp_path: Path, data: str, before: list[Record], problem: str) -> None:
+def test_a_bad_object_is_reported_with_its_place(tmp_path: Path, data: str, before: list[Record], problem: str) -> None:
     got, told = fails(read_json_items, save(tmp_path / "a.json", data))
     assert got == before
     assert problem in told
@@ -252,7 +252,7 @@ BAD_LISTS = {
 
 
 @pytest.mark.parametrize(("data", "before", "problem"), BAD_LISTS.values(), ids=BAD_LISTS)
-def test_bad_lists_are_told_with_their_place(tmp_path: Path, data: str, before: list[Record], problem: str) -> None:
+def test_bad_lists_are_reported_with_their_place(tmp_path: Path, data: str, before: list[Record], problem: str) -> None:
     got, told = fails(READERS["lists"], save(tmp_path / "a.json", data))
     assert got == before
     assert problem in told
@@ -280,7 +280,7 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize(("data", "before", "problem"), BAD_LINES.values(), ids=BAD_LINES)
-def test_a_bad_line_is_told_with_its_number(
+def test_a_bad_line_is_reported_with_its_number(
     tmp_path: Path, data: str | bytes, before: list[Record], problem: str
 ) -> None:
     got, told = fails(read_jsonl, save(tmp_path / "a.jsonl", data))
@@ -405,7 +405,7 @@ def test_field_and_texts_take_out_what_is_there() -> None:
         ("[1]", "a", str, "an object is expected, this is a list"),
     ],
 )
-def test_a_missing_or_wrong_field_is_told_with_the_record(
+def test_a_missing_or_wrong_field_is_reported_with_the_record(
     tmp_path: Path, record: str, key: str, kind: type, problem: str
 ) -> None:
     reader = read_jsonl(save(tmp_path / "a.jsonl", f"{{}}\n{record}\n"))
@@ -416,7 +416,7 @@ def test_a_missing_or_wrong_field_is_told_with_the_record(
     list(reader)
 
 
-def test_a_list_with_something_else_than_text_is_told() -> None:
+def test_a_list_with_something_else_than_text_is_reported() -> None:
     with pytest.raises(InputError, match='"s" must be a list of text, it holds null'):
         texts({"s": ["a", None]}, "s")
 

@@ -204,14 +204,14 @@ def test_an_input_that_breaks_off_leaves_the_ledger_as_it_was(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("apart", [0, 1, 998, 999, 1000, 2500])  # in one batch, at its border, batches away
-def test_two_rows_with_one_id_are_told_with_their_numbers(tmp_path: Path, apart: int) -> None:
+def test_two_rows_with_one_id_are_reported_with_their_numbers(tmp_path: Path, apart: int) -> None:
     between = (Query(f"q{i}", "text") for i in range(apart))
     with ledger(tmp_path) as store, pytest.raises(InputError, match=f"Rows 1 and {apart + 2} .*same id 'a'"):
         offered(store, A, *between, Query("a", "another text"))
 
 
 @pytest.mark.parametrize("apart", [0, 999, 1500])
-def test_two_spellings_of_one_id_are_told_as_the_same(tmp_path: Path, apart: int) -> None:
+def test_two_spellings_of_one_id_are_reported_as_the_same(tmp_path: Path, apart: int) -> None:
     composed, decomposed = (unicodedata.normalize(form, "Straße é") for form in ("NFC", "NFD"))
     between = (Query(f"q{i}", "text") for i in range(apart))
     with ledger(tmp_path) as store, pytest.raises(InputError, match=f"Rows 1 and {apart + 2} "):

@@ -141,7 +141,7 @@ NO_LEDGERS = {
 
 
 @pytest.mark.parametrize("content", NO_LEDGERS.values(), ids=NO_LEDGERS)
-def test_a_file_that_is_no_ledger_is_told_in_one_line_and_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_ledger_is_reported_in_one_line_and_left_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     for opening in (open_for_writing, open_for_reading):
         with pytest.raises(RunError) as caught:
@@ -151,7 +151,7 @@ def test_a_file_that_is_no_ledger_is_told_in_one_line_and_left_alone(tmp_path: P
     assert (tmp_path / FILE).read_bytes() == content
 
 
-def test_the_database_of_somebody_else_is_told_and_left_alone(tmp_path: Path) -> None:
+def test_the_database_of_somebody_else_is_reported_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as connection:
         connection.execute("CREATE TABLE bookmark (url)")
     connection.close()
@@ -162,7 +162,7 @@ def test_the_database_of_somebody_else_is_told_and_left_alone(tmp_path: Path) ->
     connection.close()
 
 
-def test_a_damaged_page_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_damaged_page_is_reported_in_one_line(tmp_path: Path) -> None:
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url, 200)
         whole, told = (ran.folder / FILE).read_bytes(), 0
@@ -230,7 +230,7 @@ def test_the_output_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["output", "output/Rows.rows", "output/Rows.rows/v1"])
-def test_a_file_in_the_place_of_a_folder_is_told_before_a_request(tmp_path: Path, place: str) -> None:
+def test_a_file_in_the_place_of_a_folder_is_reported_before_a_request(tmp_path: Path, place: str) -> None:
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / place).write_text("", "utf-8")
     with server() as simulated:
@@ -240,7 +240,7 @@ def test_a_file_in_the_place_of_a_folder_is_told_before_a_request(tmp_path: Path
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_the_right_to_write_is_told_before_a_request(tmp_path: Path) -> None:
+def test_a_folder_without_the_right_to_write_is_reported_before_a_request(tmp_path: Path) -> None:
     (tmp_path / "output").mkdir(mode=0o500)
     with server() as simulated:
         ran = run_rows(tmp_path, simulated.url)
@@ -248,7 +248,7 @@ def test_a_folder_without_the_right_to_write_is_told_before_a_request(tmp_path: 
     assert (ran.exit_code, "Permission denied" in str(ran.error)) == (2, True)
 
 
-def test_reading_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
+def test_reading_a_folder_that_is_no_run_is_reported(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(RunError, match="is not a run"):
             open_for_reading(folder)

@@ -146,7 +146,7 @@ def test_a_file_that_ends_within_a_record_is_reported_whatever_came_before(tmp_p
     assert "record 6 (line 1): the file ends within this record" in str(ran.error)
 
 
-def test_a_plugin_that_fails_on_all_records_is_told_so(tmp_path: Path) -> None:
+def test_a_plugin_that_fails_on_all_records_is_reported_so(tmp_path: Path) -> None:
     text = "".join(f"{json.dumps({'id': number})}\n" for number in range(1200))
     ran = run_bad(tmp_path, f"for r in read_jsonl(path): yield {ROW}", text)
     assert ran.exit_code == 2

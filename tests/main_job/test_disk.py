@@ -272,7 +272,7 @@ def test_a_damaged_ledger_is_one_line_and_no_request(tmp_path: Path) -> None:
             read_status(ledger.parent)
 
 
-def test_a_temporary_file_that_can_not_grow_is_told(tmp_path: Path) -> None:
+def test_a_temporary_file_that_can_not_grow_is_reported(tmp_path: Path) -> None:
     """Of commands that compare millions of ids."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with closing(temporary_database(cache=100)) as database:

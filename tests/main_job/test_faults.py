@@ -32,7 +32,7 @@ def fails(reason: str) -> Fate:
     return Fate(FAILED, f"{reason}, 3 attempts", requests=3)
 
 
-def is_told(state: State, reason: str, requests: int = 1) -> Fate:
+def is_of_row(state: State, reason: str, requests: int = 1) -> Fate:
     """The row's own business, never retried as it is."""
     return Fate(state, reason, requests, once=state)
 
@@ -68,25 +68,25 @@ FATES = {
     "payment_required": fails("out of credit"),
     "retry_after_long": fails("rate limit"),
     # H7, H8, H13: the row's own
-    "context_length": is_told(FAILED, "context too long"),
-    "context_length_gateway": is_told(FAILED, "context too long"),
-    "context_length_llama": is_told(FAILED, "context too long"),
-    "request_too_large": is_told(FAILED, "larger than the limit of a minute"),
-    "unprocessable": is_told(FAILED, "rejected 422"),
-    "request_echo": is_told(FAILED, "rejected 422"),
-    "image_unreadable": is_told(FAILED, "image not accepted: image_parse_error"),
-    "too_large_413": is_told(FAILED, "rejected 413"),
-    "content_filter": is_told(REFUSED, "content filter on the prompt (violence: high)"),
-    "content_filter_string": is_told(REFUSED, "content filter on the prompt"),
-    "content_filter_text": is_told(REFUSED, "content filter on the prompt"),
-    "content_filter_gateway": is_told(REFUSED, "content filter on the prompt"),
+    "context_length": is_of_row(FAILED, "context too long"),
+    "context_length_gateway": is_of_row(FAILED, "context too long"),
+    "context_length_llama": is_of_row(FAILED, "context too long"),
+    "request_too_large": is_of_row(FAILED, "larger than the limit of a minute"),
+    "unprocessable": is_of_row(FAILED, "rejected 422"),
+    "request_echo": is_of_row(FAILED, "rejected 422"),
+    "image_unreadable": is_of_row(FAILED, "image not accepted: image_parse_error"),
+    "too_large_413": is_of_row(FAILED, "rejected 413"),
+    "content_filter": is_of_row(REFUSED, "content filter on the prompt (violence: high)"),
+    "content_filter_string": is_of_row(REFUSED, "content filter on the prompt"),
+    "content_filter_text": is_of_row(REFUSED, "content filter on the prompt"),
+    "content_filter_gateway": is_of_row(REFUSED, "content filter on the prompt"),
     # H9, H11, H12: answers that are none
-    "output_filtered_empty": is_told(REFUSED, "content filter on the answer (violence: high)"),
-    "output_filtered_null": is_told(REFUSED, "content filter on the answer (violence: high)"),
-    "output_filtered_partial": is_told(REFUSED, "content filter on the answer (sexual: high)"),
+    "output_filtered_empty": is_of_row(REFUSED, "content filter on the answer (violence: high)"),
+    "output_filtered_null": is_of_row(REFUSED, "content filter on the answer (violence: high)"),
+    "output_filtered_partial": is_of_row(REFUSED, "content filter on the answer (sexual: high)"),
     "output_filtered_silent": Fate(INVALID, "empty answer", requests=2),
-    "truncated": is_told(TRUNCATED, "cut off at max_tokens"),
-    "truncated_empty": is_told(TRUNCATED, "max_tokens used up before the answer began"),
+    "truncated": is_of_row(TRUNCATED, "cut off at max_tokens"),
+    "truncated_empty": is_of_row(TRUNCATED, "max_tokens used up before the answer began"),
     "empty": Fate(INVALID, "empty answer", requests=2),
     "empty_reasoning_stop": Fate(INVALID, "empty answer", requests=2),
     "null_content": Fate(INVALID, "empty answer", requests=2),

@@ -256,7 +256,7 @@ def test_closed_streams_do_not_stop_a_run_or_damage_its_files(tmp_path: Path, cl
     assert len([json.loads(line) for line in lines]) == 8
 
 
-def test_a_stdout_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+def test_a_stdout_that_can_not_be_written_is_reported(tmp_path: Path) -> None:
     with server() as simulated, Path("/dev/full").open("wb") as full:
         ended = finish(command(tmp_path, simulated.url, 4, "--json"), tmp_path, stdout=full)
     assert (ended.returncode, states(tmp_path)) == (5, {OK: 4})

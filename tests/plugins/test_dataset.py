@@ -129,7 +129,7 @@ BAD_ROWS: dict[str, tuple[object, type[UsageError], str]] = {
 
 
 @pytest.mark.parametrize(("row", "kind", "problem"), BAD_ROWS.values(), ids=BAD_ROWS)
-def test_a_bad_row_is_told_with_its_number_and_the_plugin(row: object, kind: type[UsageError], problem: str) -> None:
+def test_a_bad_row_is_reported_with_its_number_and_plugin(row: object, kind: type[UsageError], problem: str) -> None:
     good = {"id": "good", "sentences": "x"}
     error = failure(toy(good, good, row))
     assert type(error) is kind
@@ -137,7 +137,7 @@ def test_a_bad_row_is_told_with_its_number_and_the_plugin(row: object, kind: typ
     assert problem in str(error)
 
 
-def test_a_bad_row_made_of_a_record_is_told_with_its_record_and_the_plugin(tmp_path: Path) -> None:
+def test_a_bad_row_made_of_a_record_is_reported_with_its_record_and_the_plugin(tmp_path: Path) -> None:
     path = save(tmp_path / "train.json", {"id": "a"}, {"id": ""})
     error = failure(Toy(lambda path: ({**record, "sentences": "x"} for record in read_json(path))), path)
     assert str(error) == f"{path}: record 2 (line 3): the id is empty ({SAID})"
@@ -158,7 +158,7 @@ def test_a_reader_of_the_callers_own_is_not_taken_for_the_plugins(tmp_path: Path
         assert str(failure(toy("x"))).startswith(f"{SAID}: row 1: a row must be a dict")
 
 
-def test_of_nested_readers_the_inner_record_is_told(tmp_path: Path) -> None:
+def test_of_nested_readers_the_inner_record_is_reported(tmp_path: Path) -> None:
     def rows(path: str) -> Rows:
         for _ in read_json(path):
             for inner in read_json(path):
@@ -173,7 +173,7 @@ def timestamps(path: str) -> Iterator[Mapping[str, object]]:
         yield {"id": record["id"], "sentences": str(record["timestamps"])}
 
 
-def test_an_exception_in_a_plugin_is_told_with_the_record_and_the_plugins_line(tmp_path: Path) -> None:
+def test_an_exception_in_a_plugin_is_reported_with_the_record_and_the_plugins_line(tmp_path: Path) -> None:
     path = save(tmp_path / "train.json", {"id": 1, "timestamps": []}, {"id": 2})
     error = failure(Toy(timestamps), path)
     line = timestamps.__code__.co_firstlineno + 2
@@ -182,7 +182,7 @@ def test_an_exception_in_a_plugin_is_told_with_the_record_and_the_plugins_line(t
     assert isinstance(error.__cause__, KeyError)
 
 
-def test_the_line_told_is_the_plugins_own_even_if_the_library_fails(tmp_path: Path) -> None:
+def test_the_reported_line_is_the_plugins_own_even_if_the_library_fails(tmp_path: Path) -> None:
     def rows(path: str) -> Rows:
         return json.loads(Path(path).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
@@ -223,7 +223,7 @@ def test_an_error_of_syphus_in_a_plugin_passes_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [None, "rows", {"id": "a", "sentences": "x"}, 3])
-def test_a_plugin_that_returns_no_rows_is_told_so(rows: object) -> None:
+def test_a_plugin_that_returns_no_rows_is_reported_so(rows: object) -> None:
     error = failure(Toy(lambda _: rows))  # type: ignore[arg-type, return-value]  # that is what is tested
     assert str(error).startswith(f"{SAID}: _load_query_inputs must return or yield dicts, it returned ")
 
@@ -380,7 +380,7 @@ def test_a_prefix_of_the_plugins_own_needs_no_file_and_is_checked_as_well() -> N
         load_prompt_template(Wrong(lambda _: []))
 
 
-def test_a_prefix_that_fails_is_told_with_the_plugins_line() -> None:
+def test_a_prefix_that_fails_is_reported_with_the_plugins_line() -> None:
     class Own(Toy):
         def _load_prefix(self, path: str) -> Mapping[str, object]:
             raise ValueError(path)

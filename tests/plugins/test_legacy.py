@@ -270,7 +270,7 @@ def test_listing_constructs_and_reads_nothing(home: Path) -> None:
     assert infos.items() >= {("Clips.video", ""), ("Shuffled.video", ""), ("Translations.translate", "")}
 
 
-def test_missing_annotations_are_told_with_the_option_that_names_them(home: Path) -> None:
+def test_missing_annotations_are_reported_with_the_option_that_names_them(home: Path) -> None:
     (home / "annotations" / "clips" / "train.jsonl").unlink()
     with pytest.raises(InputError) as caught:
         list(queries(create(home, "Clips.video")))
@@ -278,7 +278,7 @@ def test_missing_annotations_are_told_with_the_option_that_names_them(home: Path
     assert str(caught.value) == f"annotations/clips/train.jsonl: no such file; {how}"
 
 
-def test_a_bad_row_is_told_with_its_number(home: Path) -> None:
+def test_a_bad_row_is_reported_with_its_number(home: Path) -> None:
     add(home, "def _load_query_inputs(self, path): return [{'id': 1, 'sentences': ''}, 'x', {'id': ''}]\n")
     with pytest.raises(PluginError, match=r"Mine\.mine: row 2: a row must be a dict, this is str"):
         list(queries(create(home, "Mine.mine")))

@@ -212,7 +212,7 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
         new_dataset("B", tmp_path / "a.csv", text="notes", folder=tmp_path)
 
 
-def test_what_was_guessed_is_told_and_rows_that_will_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_guessed_is_reported_and_rows_that_will_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.csv").write_text(lines("image,caption,width", *(f"{f},{t.partition(',')[0]},5" for f, t in PAIRS)), "utf-8")
     assert new_dataset("Street", "a.csv").lines == (

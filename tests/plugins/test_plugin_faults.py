@@ -216,7 +216,7 @@ def test_ids_that_collide_are_found_before_everything_is_paid_for(
         assert (mended.states, simulated.stats.requests) == ({OK: 4}, asked)
 
 
-def test_ids_that_collide_later_are_told_with_both_queries_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_ids_that_collide_later_are_reported_with_both_queries_and_nothing_is_lost(tmp_path: Path) -> None:
     """The last of more rows than are compared at once: what is in the way is the export, and what is paid for stays."""
     hook = (
         "\n    def instruction_id(self, query, number):\n        return f'RW_{min(int(query.id[1:]), 1098)}_{number}'\n"
@@ -252,7 +252,7 @@ DECLARED = {
 
 
 @pytest.mark.parametrize("declared", DECLARED)
-def test_an_attribute_that_is_no_list_of_its_kind_is_told_at_once(tmp_path: Path, declared: str) -> None:
+def test_an_attribute_that_is_no_list_of_its_kind_is_reported_at_once(tmp_path: Path, declared: str) -> None:
     plugin = PLUGIN.replace("class Rows", "class Declared")
     names = "from syphus import Reject\nfrom syphus.selection import Heuristic\nfrom syphus import"
     plugin = plugin.replace("from syphus import", names) + f"\n    {declared}\n"

@@ -200,7 +200,7 @@ def test_looking_for_a_name_runs_no_other_file(folder: Path) -> None:
     assert find_plugin("Toy.mine", [folder]).name == "Toy.mine"
 
 
-def test_a_class_that_is_no_dataset_is_told_so(folder: Path) -> None:
+def test_a_class_that_is_no_dataset_is_reported_so(folder: Path) -> None:
     path = add(
         folder,
         "mine",
@@ -452,7 +452,7 @@ def test_the_users_paths_arrive_through_any_constructor(folder: Path, parameters
     assert dataset.prompt_path == dataset.query_inputs_path == str(folder.parent / "p.yaml")
 
 
-def test_a_constructor_that_fails_is_told_with_its_line(folder: Path) -> None:
+def test_a_constructor_that_fails_is_reported_with_its_line(folder: Path) -> None:
     add(folder, "mine", TOY.format(name="Toy") + "    def __init__(self):\n        raise ValueError('no\\ngood')\n")
     with pytest.raises(PluginError) as caught:
         find_plugin("Toy.mine", [folder]).create()

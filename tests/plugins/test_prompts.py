@@ -144,7 +144,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("data", "problem"), BAD.values(), ids=BAD)
-def test_a_wrong_prompt_is_told_with_its_turn(data: object, problem: str) -> None:
+def test_a_wrong_prompt_is_reported_with_its_turn(data: object, problem: str) -> None:
     with pytest.raises(PromptError) as caught:
         to_prompt_template(data, "p")
     assert str(caught.value).startswith(problem)
@@ -211,7 +211,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_file_that_holds_no_prompt_is_told_with_its_place(tmp_path: Path, name: str) -> None:
+def test_a_file_that_holds_no_prompt_is_reported_with_its_place(tmp_path: Path, name: str) -> None:
     text, problem = BAD_FILES[name]
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(PromptError) as caught:

@@ -354,7 +354,7 @@ def test_the_nearest_by_image_use_the_users_vectors(ending: str, tmp_path: Path)
     assert contexts(changed)["k1_1"] == ["k3_1", "k2_1"]
 
 
-def test_images_without_a_vector_are_told(tmp_path: Path) -> None:
+def test_images_without_a_vector_are_reported(tmp_path: Path) -> None:
     few = {name: VECTORS[name] for name in ("I1", "I2")}
     ran = talk(tmp_path, relate=Relation.IMAGE, image_embeddings=write_vectors(tmp_path / "v.npz", few))
     assert contexts(ran)["k3_1"] == []

@@ -230,7 +230,7 @@ def test_a_plugin_that_fails_is_shown_with_its_traceback(tmp_path: Path) -> None
     assert len(told["answers"]) == 1
 
 
-def test_an_unknown_query_and_an_unknown_folder_are_told(mixed: Ran, tmp_path: Path) -> None:
+def test_an_unknown_query_and_an_unknown_folder_are_reported(mixed: Ran, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no query 'nope'\. Its ids are as 'r000'\.$"):
         read_query(mixed.folder, "nope")
     with pytest.raises(RunError, match=r"is not a run: it has no run\.sqlite\.$"):

@@ -106,7 +106,7 @@ def test_where_the_examples_have_asked_all_there_is_to_ask_it_is_asked_again(def
     assert QUESTION_ANSWER.defects[defect](source, Random(1))
 
 
-def test_the_setting_is_one_of_three_and_can_be_told_on_the_command_line() -> None:
+def test_the_setting_is_one_of_three_and_can_be_given_on_the_command_line() -> None:
     assert with_options(Simulation(), {"obedience": "never", "cold_failures": "0.5"}).obedience == "never"
     with pytest.raises(ValueError, match="obedience must be one of form, examples, never, not 'always'"):
         with_options(Simulation(), {"obedience": "always"})

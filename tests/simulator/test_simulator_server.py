@@ -158,7 +158,7 @@ def test_the_counters_and_the_bill_tell_what_was_seen() -> None:
     assert len({record.request_id for record in bill}) == 4
 
 
-def test_the_bill_holds_what_the_client_was_told_that_it_costs() -> None:
+def test_the_bill_holds_what_the_replies_say_that_it_costs() -> None:
     async def work(server: SimulatedServer) -> None:
         completion = await ask(server)
         assert completion.usage is not None

@@ -139,8 +139,8 @@ class ForkedProcess:
         for given, end in ((out, out_end), (err, err_end)):
             if given in (subprocess.PIPE, subprocess.DEVNULL):
                 os.close(end)
-        self._told = self._connection.makefile("rb", buffering=0)
-        self.pid = int(self._told.readline())
+        self._replies = self._connection.makefile("rb", buffering=0)
+        self.pid = int(self._replies.readline())
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -154,7 +154,7 @@ class ForkedProcess:
         if self.returncode is None:
             if not select.select([self._connection], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
-            self.returncode = int(self._told.readline())
+            self.returncode = int(self._replies.readline())
         return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -182,7 +182,7 @@ class ForkedProcess:
         """Ends it, where a test has failed, and lets go of the pipes."""
         self.kill()
         self.wait()
-        self._told.close()
+        self._replies.close()
         self._connection.close()
         for pipe in (self.stdout, self.stderr):
             if pipe is not None:
