@@ -66,6 +66,34 @@ def export(
     return tuple(map(Path, export_run(Path(folder), names, target, as_paths(datasets_dir), chosen)))
 
 
+@machine_faults()
+def publish(
+    folder: StrPath,
+    formats: str | Sequence[str],
+    url: StrPath,
+    datasets_dir: StrPath | Sequence[StrPath] = (),
+    **options: Unpack[ExportArguments],
+) -> tuple[str, ...]:
+    """Export the pairs of a run as `export` does, and write the files below a URL; return the URLs, the manifest first.
+
+    Files are never changed there, and the manifest is written last. Raises `RunError` if another run's export is there,
+    and `StorageError` if the store fails.
+    """
+    from tempfile import TemporaryDirectory
+
+    from syphus.runs.outputs import run_owner
+    from syphus.storage.folders import open_folder
+    from syphus.storage.publish import check_place
+    from syphus.storage.publish import publish as send
+
+    run, target = Path(folder).absolute(), open_folder(url)
+    owner = run_owner(run)
+    check_place(target, owner)  # before the work
+    with TemporaryDirectory(prefix=f".{run.name}.publishing.", dir=run.parent) as scratch:
+        export(folder, formats, scratch, datasets_dir, **options)
+        return tuple(f"{target.name.rstrip('/')}/{name}" for name in send(target, Path(scratch), owner))
+
+
 def _translations(options: ExportArguments) -> Callable[[Store], Translations] | None:
     """Return what opens the translations that an export wants, or None if it wants none."""
     languages = options.get("languages", "")

@@ -5,6 +5,7 @@ This module is loaded for `--help`: what a command needs besides its declaration
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ from syphus.cli.parameters import (
     with_observer,
 )
 from syphus.cli.streams import print_lines
+from syphus.storage.addresses import as_url
 from syphus.text import pluralize
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def export(
     formats: ExportFormats,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Target; each format gets a folder in it (default: FOLDER/export)."),
+        typer.Option(metavar="FOLDER|URL", help="Target; each format gets a folder in it (default: FOLDER/export)."),
     ] = None,
     images: ImagePaths = None,
     videos: VideoFolder = None,
@@ -54,10 +56,13 @@ def export(
     datasets_dir: PluginFolders = None,
 ) -> None:
     """Write the pairs of a run in other formats, with or without their images, each with a dataset card."""
-    from syphus import api
+    from syphus.api_exports import export as to_folder
+    from syphus.api_exports import publish
 
-    written = api.export(
-        *(folder, formats, output, datasets_dir or ()),
+    url = as_url(output) if output is not None else ""
+    write = partial(publish, folder, formats, url) if url else partial(to_folder, folder, formats, output)
+    written = write(
+        datasets_dir or (),
         images=images or (),
         on_note=observer.say,
         videos=videos,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
@@ -26,9 +27,10 @@ from syphus.io.durable import replace_file, storage_faults
 from syphus.ledger.records import highest_seq
 from syphus.ledger.results import QueryResult, accepted, accepted_since, rejected
 from syphus.ledger.sessions import get_meta, set_meta
-from syphus.ledger.store import Store
+from syphus.ledger.store import Store, open_for_reading
 from syphus.model_names import is_simulated
 from syphus.runs.run_settings import stored_prices
+from syphus.storage.publish import Owner
 from syphus.text import short_path
 from syphus.types import State
 
@@ -105,6 +107,20 @@ def invalidate_pairs(store: Store) -> None:
 def invalidate_exports(store: Store) -> None:
     """Note a change that the newest outcome does not show, so that the exports are rewritten. Does not commit."""
     set_meta(store, _EXPORTED, "{}")
+
+
+def run_owner(folder: Path) -> Owner:
+    """Return the owner of what a run publishes. It is the same for all copies of the run, such as one from a snapshot.
+
+    Raises `RunError` if the folder holds no run.
+    """
+    store = open_for_reading(folder)
+    try:
+        began = store.read_value("SELECT started FROM session ORDER BY id LIMIT 1")
+    finally:
+        store.close()
+    title = f"{folder.absolute().parent.name}/{folder.absolute().name}"
+    return Owner(blake2b(f"{title}|{began}".encode(), digest_size=16).hexdigest(), title)
 
 
 def _file_size(path: Path) -> int:

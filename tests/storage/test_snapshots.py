@@ -9,14 +9,17 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import pytest
-from harness import run_rows, server
+from harness import HERE, run_rows, server
 from object_store import ObjectStore, object_store
 from processes import AnyProcess, Watch, command, environment, start
 
-from syphus.errors import InputError, RunError, StorageError
+from syphus.api_exports import publish
+from syphus.errors import InputError, RunError, StorageError, SyphusError
 from syphus.runs.reader import read_status
 from syphus.runs.snapshots import restore, take_snapshot
 from syphus.storage.folders import ChangedError, Folder, VersionedContent, open_folder
@@ -26,6 +29,7 @@ from syphus.types import State
 ROWS = 24
 MINE = Snapshot("mine", "run", "X.x/v1", "here", 1.0)
 SMALL = 4_096
+PLUGINS = HERE / "plugins"
 OTHERS = Snapshot("others", "run", "X.x/v1", "there", 2.0)
 
 
@@ -253,3 +257,41 @@ def test_a_damaged_chunk_or_manifest_is_one_line_and_makes_no_run(tmp_path: Path
     with pytest.raises(RunError, match="is damaged"):
         restore(there, str(place))
     assert not there.exists()
+
+
+def test_an_export_by_url_is_immutable_files_and_a_manifest_with_one_owner(tmp_path: Path, place: str) -> None:
+    with server() as simulated:
+        first = run_rows(tmp_path, simulated.url, 3)
+        names = publish(first.folder, "llava,mimicit", place, PLUGINS)
+        folder = open_folder(place)
+
+        def manifest() -> dict[str, Any]:
+            stored = folder.read("manifest.json")
+            assert stored is not None
+            found: dict[str, Any] = json.loads(stored.content)
+            return found
+
+        before = manifest()
+        files = [file["path"] for file in before["files"]]
+        assert [f"{folder.name}/{each}" for each in ("manifest.json", *files)] == list(names)
+        for file in before["files"]:
+            stored = folder.read(file["path"])
+            assert stored is not None
+            assert blake2b(stored.content, digest_size=32).hexdigest() == file["blake2b"]
+        assert publish(first.folder, "llava,mimicit", place, PLUGINS) == names
+        run_rows(tmp_path, simulated.url, 4)
+        publish(first.folder, "llava,mimicit", place, PLUGINS)
+        assert manifest()["version"] != before["version"]
+        assert {file["path"] for file in before["files"]} < folder.names("versions")  # for those who read it now
+        second = run_rows(tmp_path, simulated.url, 3, dataset_version="v2")
+        with pytest.raises(RunError, match=r"has the export of another run, Rows\.rows/v1: choose another --output"):
+            publish(second.folder, "llava", place, PLUGINS)
+    assert not [each for each in first.folder.parent.iterdir() if "publishing" in each.name]
+
+
+def test_an_export_without_a_bucket_is_one_line(tmp_path: Path, store: ObjectStore) -> None:
+    with server() as simulated:
+        ran = run_rows(tmp_path, simulated.url, 2)
+    with pytest.raises(SyphusError, match="there is no such bucket") as refused:
+        publish(ran.folder, "llava", "s3://no-such-bucket/release")
+    assert refused.value.exit_code == 2
