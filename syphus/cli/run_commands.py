@@ -9,6 +9,7 @@ import itertools
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -50,7 +51,7 @@ def status(
     ] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds while the run works.")] = False,
 ) -> None:
-    """Show the state of a run, even while it is in progress; of a folder with runs, list them."""
+    """Show the state of a run, even while it is in progress; of a folder with runs, list and add them up."""
     if query:
         print_query(folder, query, as_json=json)
     elif watch:
@@ -249,6 +250,22 @@ def runs_table(runs: Sequence[RunSummary], now: float) -> list[str]:
     return [table[0], *(line for first, more in zip(table[1:], below, strict=True) for line in (first, *more))]
 
 
+def total_lines(runs: Sequence[RunSummary]) -> list[str]:
+    """Return the sums over several runs; nothing for one run. Made-up answers cost nothing."""
+    readable = [run for run in runs if not run.problem]
+    if len(readable) < 2:
+        return []
+    counts = Counter[str]()
+    for run in readable:
+        counts.update(run.states)
+    costs = [0.0 if run.simulated else run.cost for run in readable]
+    known = [cost for cost in costs if cost is not None]
+    cost = format_dollars(sum(known)) + (f", {len(costs) - len(known)} unknown" if len(known) < len(costs) else "")
+    states = " + ".join(f"{counts[state]:,} {state}" for state in State)
+    pairs = sum(run.pairs for run in readable)
+    return [f"{len(readable):,} runs: {counts.total():,} queries = {states}    {pairs:,} pairs    {cost}"]
+
+
 def _cost_of(run: RunSummary) -> str:
     if run.problem:
         return "-"
@@ -268,7 +285,7 @@ def print_status(folder: Path, *, as_json: bool) -> bool:
         if as_json:
             print_as_json([run.as_json() for run in found])
         else:
-            print_lines(*runs_table(found, time.time()))
+            print_lines(*runs_table(found, time.time()), *total_lines(found))
         return any(run.working for run in found)
     with api.open_run(folder) as run:
         state = run.status()

@@ -15,7 +15,7 @@ from harness import HERE, KEY, Listener, Ran, run_rows, server, write_rows
 from processes import command, start, syphus
 
 import syphus as package
-from syphus.cli.run_commands import runs_table, status_lines, tried_lines
+from syphus.cli.run_commands import runs_table, status_lines, total_lines, tried_lines
 from syphus.config.options import Options
 from syphus.errors import ConfigError, InputError, RunError
 from syphus.ledger.store import FILE
@@ -192,6 +192,10 @@ def test_a_killed_run_is_resumed_by_its_folder(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     (finished,) = package.list_runs(tmp_path)
     assert (finished.state, dict(finished.states)["ok"]) == ("done", 4)
+    assert total_lines([finished]) == []
+    (line,) = total_lines([finished, finished._replace(cost=None, simulated=False)])
+    assert line.startswith("2 runs: 8 queries = 8 ok + 0 invalid + 0 truncated + 0 refused + 0 failed + 0 pending ")
+    assert line.endswith(f" {2 * finished.pairs} pairs    $0.00, 1 unknown")
     listed = syphus(tmp_path, "status", "output")
     assert (listed.returncode, listed.stdout.splitlines()[0].split()) == (
         0,
