@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import random
 import time
-import uuid
 from collections import Counter
 from functools import partial
 
@@ -27,7 +26,7 @@ from syphus.config.sampling import resolve_sampling
 from syphus.config.settings import Config
 from syphus.config.values import BatchConfig
 from syphus.errors import ConfigError, InterruptError, ProviderError, SyphusError
-from syphus.ledger.sessions import get_meta, set_meta
+from syphus.ledger.sessions import run_id
 from syphus.ledger.shards import Shard, ShardState, get_shard, read_shards
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import TokenEstimate
@@ -55,7 +54,6 @@ from syphus.text import format_duration, pluralize
 from syphus.types import State
 
 _FIRST_SENT = 20.0  # seconds that the upload of the first shard gets before more is put aside
-RUN_ID = "run id"  #: meta: what tells the shards of runs apart
 
 
 async def run_by_batch(work: StageRun, config: Config, observer: Observer, plan: BatchPlan) -> SyphusError | None:
@@ -127,7 +125,8 @@ class BatchRun:
         self._desk = ShardDesk(BatchApi(endpoint), self._state, self._store, self._session, work.budget, self._batch)
         self._creation = Creation(self._desk, url)
         self._lifecycle = ShardLifecycle(self._desk, self._creation, self._ingester)
-        target = ShardTarget(*(self._stage, config.model, endpoint.host, url, self._run_id(), plan.file is not None))
+        run = run_id(self._store)
+        target = ShardTarget(*(self._stage, config.model, endpoint.host, url, run, plan.file is not None))
         batch = self._batch
         self._most = Size(batch.most_requests(azure=is_azure), int(batch.megabytes * 1e6), float("inf"))
         self._maker = ShardMaker(target, self._store, self._session, admission, self._most, self._send_off)
@@ -364,15 +363,6 @@ class BatchRun:
 
     def _open_shards(self) -> list[Shard]:
         return read_shards(self._store, self._stage, only_open=True)
-
-    def _run_id(self) -> str:
-        """Return what tells the shards of this run apart, which the next commit keeps."""
-        known = get_meta(self._store, RUN_ID)
-        if known is None:
-            known = uuid.uuid4().hex
-            set_meta(self._store, RUN_ID, known)
-            self._store.commit()
-        return str(known)
 
     def progress(self) -> str:
         """Return the open batches by state, as text."""

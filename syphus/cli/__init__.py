@@ -7,6 +7,7 @@ app.py               the main job and its helpers: datasets, preview, clean, sim
 closing_table.py     how the main job ends on a terminal, and what people read about a translation
 commands.py          the other commands
 export_commands.py   the commands that send pairs on: export, push
+gate_command.py      `gate`: limits that runs on several hosts share
 mimicit.py           the output of `verify`, `mix`, `stats` and `convert`
 parameters.py        command-line options from the fields of `Options`, in groups; --quiet, --verbose and --log-file
 pipeline_commands.py `run`: several commands in a row, from one file

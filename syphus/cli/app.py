@@ -34,6 +34,7 @@ from syphus.cli.commands import (
     verify,
 )
 from syphus.cli.export_commands import export, push
+from syphus.cli.gate_command import gate
 from syphus.cli.parameters import (
     GROUPS,
     LogFile,
@@ -354,6 +355,7 @@ for _command in (
     view,
     control,
     batches,
+    gate,
 ):
     app.command(cls=_Command)(_command)
 app.command("try", cls=_Command)(try_rows)

@@ -80,7 +80,8 @@ GROUPS: dict[type, dict[str, str]] = {
         ENDPOINT: "offline config model batch deadline wait batch_file batch_results timeout no_hedging max_attempts",
         SAMPLING: "temperature top_p max_tokens reasoning_effort verbosity structured seed max_rounds no_sharing retry "
         "retry_reason",
-        LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain",
+        LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain "
+        "share shared_max_cost shared_max_requests",
         IMAGES: "with_images images image_size image_detail max_images",
         JUDGING: "judge judge_model judge_config judge_margin min_quality until_accepted balance",
         TRANSLATION: "languages glossary tone per_language judge_translations partial",

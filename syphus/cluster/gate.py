@@ -47,8 +47,7 @@ class Gate:
 
     def exchange(self, request: LeaseRequest, now: float) -> Lease:
         """Take in a message, and return the reply. `now` is in seconds of a monotonic clock."""
-        for each in self.keys.values():
-            each.drop_dead(now)
+        self.drop_dead(now)
         problem = protocol_problem(request.protocol, "another run") or self._budget_problem(request)
         if problem:
             return Lease(problem=problem)
@@ -60,6 +59,11 @@ class Gate:
         lease = key.exchange(request, now)
         return lease if lease.problem or not request.run else self._with_budget(lease, request)
 
+    def drop_dead(self, now: float) -> None:
+        """Drop clients that are not heard of any more."""
+        for each in self.keys.values():
+            each.drop_dead(now)
+
     def running(self) -> set[str]:
         """Return the runs that have a client."""
         return {client.run for key in self.keys.values() for client in key.clients.values()}
@@ -70,7 +74,7 @@ class Gate:
         limits_before = None if before is None else (before.cost_limit, before.request_limit)
         spent = (request.committed, request.reserved, request.requests)
         want = (0.0, 0) if request.leaves else (request.want_cost, request.want)
-        cost_limit, request_limit = budget.grant(request.run, spent, *want)
+        cost_limit, request_limit = budget.grant(request.run, spent, *want, request.next_cost)
         if cost_limit is None and request_limit is None:
             return lease
         after = budget.accounts[request.run]

@@ -10,7 +10,7 @@ out, so a client that hears nothing of its gate sends nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from syphus.cluster.messages import Lease, LeaseRequest
@@ -49,6 +49,8 @@ class LeaseHolder:
         self.lease = Lease()  #: the newest one
         self.in_flight = 0
         self.paused_until = 0.0
+        self.wake: Callable[[], None] = lambda: None  #: called if the next message should not wait
+        self._has_asked = False  # the newest message has said that it wants to send
         self._limits_changed = False
         self._number = 0
         self._requests, self._tokens = 0, 0.0  # that may be sent
@@ -65,10 +67,32 @@ class LeaseHolder:
         self._cost_limit: float | None = None
         self._request_limit: int | None = None
 
+    @property
+    def slots(self) -> float:
+        """Requests that may be in flight; infinity if the limits per minute say enough."""
+        return math.inf if self.lease.slots is None else self.lease.slots
+
+    @property
+    def per_minute(self) -> Mapping[str, float]:
+        """The limits of all clients together, by "requests" and "tokens"."""
+        return self.lease.limits
+
+    @property
+    def runs(self) -> int:
+        """The number of clients."""
+        return max(1, self.lease.clients)
+
+    @property
+    def is_ample(self) -> bool:
+        """Whether a request beyond the necessary ones would be in nobody's way."""
+        return self.lease.ample
+
     def wait(self, tokens: float, now: float) -> float:
         """Return 0 if a request of so many tokens may be sent now, infinity if not before the next lease."""
         if now >= self._valid_until or self._requests < 1 or self._tokens < tokens - 1e-6:
             self._unit = max(self._unit, tokens)
+            if not self._has_asked:
+                self.wake()
             return math.inf
         return 0.0
 
@@ -104,6 +128,7 @@ class LeaseHolder:
             self._refused = (limit, wait, sent_at)
         self._careful_until = now + CAREFUL_SECONDS
         self.paused_until = max(self.paused_until, now + wait)
+        self.wake()
 
     def time_out(self, sent_at: float, answers: int) -> None:
         """Record that a request timed out in a queue in which `answers` came meanwhile."""
@@ -113,6 +138,7 @@ class LeaseHolder:
         """Replace the limits that the user has set, for all clients."""
         self.terms = Terms(dict(limits), self.terms.max_cost, self.terms.max_requests)
         self._limits_changed = True
+        self.wake()
 
     @property
     def has_news(self) -> bool:
@@ -128,10 +154,12 @@ class LeaseHolder:
         spending = spending or RunSpending()
         want_cost = self._want_cost(spending, want)
         if self._cost_limit is not None:
-            self._cost_limit = min(self._cost_limit, spending.committed + want_cost)
+            kept = want_cost if self._cost_limit - spending.committed >= spending.next_cost else 0.0  # of use to nobody
+            self._cost_limit = min(self._cost_limit, spending.committed + kept)
         if self._request_limit is not None:
             self._request_limit = min(self._request_limit, spending.requests + want)
         self._number += 1
+        self._has_asked = want > 0
         message = LeaseRequest(
             client=self.client,
             group=self.group,
@@ -212,7 +240,7 @@ class LeaseHolder:
         if limit is None:
             return target
         left = max(0.0, limit - spending.committed)
-        return left if target / 2 <= left <= 2 * target else target
+        return left if max(target / 2, spending.next_cost) <= left <= 2 * target else target
 
     def can_spend(self, spending: RunSpending, cost: float) -> bool:
         """Return whether the shared budget allows a request that may cost so many dollars."""

@@ -32,6 +32,7 @@ class SharedBudget:
 
     max_cost: float | None = None
     max_requests: int | None = None
+    version: int = 0  #: increases each time that it is made durable
     accounts: dict[str, RunAccount] = field(default_factory=dict)
 
     @property
@@ -45,13 +46,14 @@ class SharedBudget:
         return sum(max(each.request_limit, each.requests) - each.requests_before for each in self.accounts.values())
 
     def grant(
-        self, run: str, spent: tuple[float, float, int], want_cost: float, want_requests: int
+        self, run: str, spent: tuple[float, float, int], want_cost: float, want_requests: int, next_cost: float = 0.0
     ) -> tuple[float | None, int | None]:
         """Return the dollars and requests that a run may commit in total; `None` is no limit.
 
         `spent` are the dollars that it has committed, those of them that are only reserved, and its requests. With its
         message the run gives back what it may commit beyond `want_cost` and `want_requests`, and so it may not use that
-        from then on. The caller must make the change durable before the run hears of it.
+        from then on. It also gives back what is too little for its next request, of `next_cost`, and others may need.
+        The caller must make the change durable before the run hears of it.
         """
         committed, reserved, requests = spent
         account = self.accounts.get(run)
@@ -66,6 +68,8 @@ class SharedBudget:
         if self.max_cost is not None:
             left = max(0.0, self.max_cost - self.charged_cost)
             account.cost_limit += min(left, wanted - account.cost_limit)
+            if account.cost_limit + _ROUNDING < committed + next_cost:
+                account.cost_limit = committed
         if self.max_requests is not None:
             free = max(0, self.max_requests - self.charged_requests)
             account.request_limit += min(free, asked - account.request_limit)

@@ -48,6 +48,9 @@ class EndpointValues(TypedDict, total=False):
     max_requests: int | None
     max_rounds: int | None
     max_attempts: int | None
+    share: str
+    shared_max_cost: float | None
+    shared_max_requests: int | None
     timeout: float | None
     no_hedging: bool
     metrics: str

@@ -153,6 +153,13 @@ class Options:
         None, "Maximum retries after an invalid answer (default: 1; translations: 6).", minimum=0
     )
     max_attempts: int | None = option(None, "Maximum attempts per request if errors occur (default: 6).")
+    share: str = option(
+        "", "Share limits with other runs: DIR on this host, or http://HOST:PORT of `syphus gate`.", metavar="WHERE"
+    )
+    shared_max_cost: float | None = option(
+        None, "With --share, maximum cost in dollars of all runs together.", minimum=0
+    )
+    shared_max_requests: int | None = option(None, "With --share, maximum requests of all runs together.", minimum=0)
     batch: str = option(NEVER, "Use the Batch API: never, always (just `--batch`), or auto.", metavar="WHEN")
     deadline: str = option("", "Finish by this time, as 8h or 08:00: by batch, and the rest online.", metavar="TIME")
     wait: bool = option(True, "Wait for batches; after --no-wait, the same command collects them later.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -122,6 +123,16 @@ def get_meta(store: Store, name: str) -> object:
 def set_meta(store: Store, name: str, value: str | float | bytes | None) -> None:
     """Store a small fact about the run, without committing."""
     store.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
+
+
+def run_id(store: Store) -> str:
+    """Return what tells this run apart from all others; a new one is committed."""
+    known = get_meta(store, "run id")
+    if known is None:
+        known = uuid.uuid4().hex
+        set_meta(store, "run id", known)
+        store.commit()
+    return str(known)
 
 
 def last_settings(store: Store, stage: str) -> dict[str, object] | None:

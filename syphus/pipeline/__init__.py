@@ -19,6 +19,7 @@ retry.py            how often a row that failed is retried, and the waits before
 run_control.py      changes threads, limits, budget and pause while a stage works
 sender.py           sends one request and records its result
 session_context.py  what the parts of a session share: stage, ledger, counters, limits, clock
+sharing.py          how limits and a budget that several runs share are plugged in
 stage.py            what a stage implements
 work_queue.py       the queue that the workers take rows from
 writer.py           writes results to the ledger, several in one commit

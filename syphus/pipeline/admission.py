@@ -59,6 +59,11 @@ class AdmissionController:
         self.waiting_until = 0.0  #: when the first in line may go unless something changes before; 0 if unknown
 
     @property
+    def waiting(self) -> int:
+        """Requests that wait to be admitted."""
+        return self._waiting
+
+    @property
     def in_flight(self) -> int:
         """Requests in flight at the moment."""
         return sum(state.in_flight for state in self.endpoint_states)
@@ -92,6 +97,11 @@ class AdmissionController:
                 affordable = not budget.problem and budget.can_afford(bound)
                 if not affordable and (self.in_flight == 0 or budget.problem):
                     raise self.budget_error(bound)
+                if affordable and budget.shared is not None and not budget.shared.allows(bound):
+                    if budget.shared.spent and self.in_flight == 0:
+                        raise BudgetError(budget.shared.spent, "cost")
+                    await self._wait_for_change(math.inf)
+                    continue
                 if affordable and wait <= 0 and not (budget.is_blind and self.in_flight):
                     call = state.start_call(worst_case, now, request.prefix, demand)
                     permit = Permit(state, call, budget.reserve(bound), sent)
@@ -117,6 +127,8 @@ class AdmissionController:
         sent = state.parameters.adapt(request, changes)
         bound = budget.bound(sent, self.max_tokens(sent))
         if budget.problem or not budget.can_afford(bound, 1 + open_rows) or not budget.is_noted(bound):
+            return None
+        if budget.shared is not None and not budget.shared.allows((1 + open_rows) * bound):
             return None
         call = state.start_call(worst_case, now, prefix)
         return Permit(state, call, budget.reserve(bound), sent)

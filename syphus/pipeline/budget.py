@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from syphus.config.pricing import FREE, Price, Prices
 from syphus.ledger.summary import Spending
 from syphus.model_names import is_simulated
+from syphus.pipeline.sharing import SharedMoney
 from syphus.types import BYTES_PER_TOKEN, Completion, Request, Usage
 
 _LEARNING_RATE = 0.05  #: weight of each new answer in the moving average
@@ -70,6 +71,7 @@ class Budget:
         self._factor = 1.0
         self._writes_cache = False
         self._has_seen = False
+        self.shared: SharedMoney | None = None  #: if other runs share a budget
         self.is_simulated = False  #: whether the simulated endpoint has answered
         self._lost_blindly = 0.0  # dollars that may have been billed before the first answer showed the model
         if price is not None:

@@ -23,6 +23,7 @@ from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.prompt_caches import PromptCaches
 from syphus.pipeline.rate_limits import Reservation, TokenBucket
 from syphus.pipeline.session_context import SessionLimits
+from syphus.pipeline.sharing import SharedLimits
 from syphus.text import format_duration
 from syphus.types import Request, SharedPrefix
 
@@ -107,6 +108,7 @@ class EndpointState:
         self._user_limits = per_minute
         self._buckets = {what: TokenBucket(limit, now) for what, limit in per_minute.items()}
         self._concurrency = AdaptiveConcurrency(limits.threads, adaptive=not per_minute)
+        self.shared: SharedLimits | None = None  #: if other runs share the limits; set by `share`
 
     @property
     def max_in_flight(self) -> int:
@@ -114,6 +116,8 @@ class EndpointState:
         if self.health.down_since is not None:
             return 1
         limit = self._concurrency.limit
+        if self.shared is not None:
+            limit = int(min(limit, self.shared.slots))
         return limit if self.health.has_answered else min(limit, self._unproven_limit)
 
     @property
@@ -124,7 +128,28 @@ class EndpointState:
     @property
     def per_minute(self) -> Mapping[str, float]:
         """The limits in force per minute, by "requests" and "tokens"."""
+        if self.shared is not None:
+            return self.shared.per_minute
         return {what: bucket.rate * 60 for what, bucket in self._buckets.items()}
+
+    @property
+    def threads(self) -> int:
+        """The number of requests that may be in flight at most."""
+        return self._concurrency.ceiling
+
+    @property
+    def user_limits(self) -> Mapping[str, float]:
+        """The limits per minute that the user has set, by "requests" and "tokens"."""
+        return self._user_limits
+
+    def share(self, shared: SharedLimits) -> None:
+        """Leave the limits, and the number of requests in flight where there are none, to what all runs share."""
+        self.shared, self._buckets, self._concurrency.adaptive = shared, {}, False
+
+    def hear_pause(self, limit: str, until: float) -> None:
+        """Pause until then, because the server refused a request of another run."""
+        if until > self.paused_until:
+            self.paused_until, self.paused_for = until, limit
 
     def change_threads(self, threads: int) -> None:
         """Replace the number of requests that may be in flight at most."""
@@ -134,6 +159,9 @@ class EndpointState:
         """Replace a limit that the user has set, of "requests" or "tokens", by another one or by none."""
         others = {name: limit for name, limit in self._user_limits.items() if name != what}
         self._user_limits = others if per_minute is None else {**others, what: per_minute}
+        if self.shared is not None:
+            self.shared.change_limits(self._user_limits)
+            return
         limits = [limit for limit in (per_minute, self.stated_limits.get(what)) if limit is not None]
         if not limits:
             self._buckets.pop(what, None)
@@ -178,6 +206,8 @@ class EndpointState:
         held = max(self.paused_until, self.health.probe_at if self.health.down_since is not None else 0.0) - now
         waits = [bucket.wait(_charge(what, worst_case), now) for what, bucket in self._buckets.items()]
         seconds = max(0.0, held, *waits)
+        if self.shared is not None and not seconds:
+            seconds = self.shared.wait(worst_case, now)
         if seconds or prefix is None or not self._takes_marks:
             return seconds
         return self.caches.wait(prefix, demand, self._requests_per_minute(worst_case), now)
@@ -190,6 +220,7 @@ class EndpointState:
             and not self.consecutive_refusals
             and self._error_share <= MANY_ERRORS
             and all(bucket.level >= _AMPLE * bucket.capacity for bucket in self._buckets.values())
+            and (self.shared is None or self.shared.is_ample)
         )
 
     def start_call(self, worst_case: float, now: float, prefix: SharedPrefix | None = None, demand: int = 1) -> Call:
@@ -197,6 +228,8 @@ class EndpointState:
         prefix = prefix if self._takes_marks else None
         key = -1 if prefix is None else self.caches.take(prefix, demand, self._requests_per_minute(worst_case), now)
         self.in_flight += 1
+        if self.shared is not None:
+            self.shared.take(worst_case)
         if self._first_sent_at is None:
             self._first_sent_at = now
             self.health.record_first_request(now)
@@ -207,6 +240,8 @@ class EndpointState:
         """Undo `start_call` for a request that was not sent."""
         self.in_flight -= 1
         self.caches.end(call.prefix, call.cache_key, None, call.sent_at)
+        if self.shared is not None:
+            self.shared.cancel(call.worst_case)
         for what, reservation in call.reservations.items():
             if what in self._buckets:  # its limit may have been lifted meanwhile
                 self._buckets[what].settle(reservation, 0.0)
@@ -221,10 +256,12 @@ class EndpointState:
         self._error_share += _ERROR_WEIGHT * ((used_tokens is None) - self._error_share)
         if used_tokens is not None:
             self.consecutive_refusals = 0
-            if not self.health.has_answered:
+            if not self.health.has_answered and self.shared is None:
                 self._concurrency.adaptive = not self._buckets
             self._concurrency.record_answer(self.in_flight, now)
         self.in_flight -= 1
+        if self.shared is not None:
+            self.shared.end(call.worst_case, used_tokens, headers, call.sent_at)
 
     def pause(self, call: Call, limit: str, wait: float, now: float) -> None:
         """Pause for `wait` seconds because the server refused `call`.
@@ -240,6 +277,8 @@ class EndpointState:
                 self.note(
                     f"{self.endpoint.host} asks to wait for {format_duration(wait)}{f' ({limit})' if limit else ''}."
                 )
+        if self.shared is not None:
+            self.shared.refuse(limit, wait, call.sent_at, now)
         self._concurrency.record_refusal(call.sent_at, now)
         exceeded = [limit] if limit in self._buckets else list(self._buckets) if not limit else []
         for what in exceeded:
@@ -254,6 +293,8 @@ class EndpointState:
         answers, newest = self.latencies.answers_since(call.sent_at)
         if answers and now - newest <= (now - call.sent_at) / 2 and not self.latencies.is_overtaken(call.sent_at):
             self._concurrency.record_timeout(call.sent_at, answers, now)
+            if self.shared is not None:
+                self.shared.time_out(call.sent_at, answers)
 
     def _seconds_until_more(self, now: float) -> float:
         """Return the seconds until one more request may be in flight, if that is a matter of time."""
@@ -269,6 +310,9 @@ class EndpointState:
 
     def _requests_per_minute(self, worst_case: float) -> float:
         """Return how many requests of this size the known limits allow in a minute."""
+        if self.shared is not None:
+            mine = {what: limit / self.shared.runs for what, limit in self.shared.per_minute.items()}
+            return min((limit / _charge(what, worst_case) for what, limit in mine.items()), default=math.inf)
         rates = [60 * bucket.rate / _charge(what, worst_case) for what, bucket in self._buckets.items()]
         return min(rates, default=math.inf)
 
@@ -282,6 +326,8 @@ class EndpointState:
                 bucket.settle(reservation, _charge(what, used_tokens or 0.0))
             return
         self.stated_limits[what] = stated.per_minute
+        if self.shared is not None:
+            return
         limit = min(stated.per_minute, self._user_limits.get(what, math.inf))
         if bucket is None:
             self._buckets[what] = TokenBucket(limit, now, stated.remaining, _charge(what, call.worst_case))

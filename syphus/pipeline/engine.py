@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.sampling import resolve_sampling
@@ -19,7 +20,7 @@ from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_rules
 from syphus.endpoints.routes import ApiRoute
-from syphus.errors import ConfigError, InterruptError, SyphusError
+from syphus.errors import ConfigError, InterruptError, ProviderError, SyphusError
 from syphus.formats.run_files import PairsFile
 from syphus.ledger.records import Records
 from syphus.ledger.sessions import get_meta, set_meta
@@ -51,6 +52,34 @@ _BUG_NOTE = (
 
 
 @dataclass(frozen=True, slots=True)
+class SharingParts:
+    """The parts of a stage that shared limits act on. `announce` tells people a line with its time."""
+
+    loop: Stoppable
+    admission: AdmissionController
+    max_outage: float  #: seconds for which nothing is heard of the others until the stage stops
+    clock: Callable[[], float]
+    announce: Callable[[str], None]
+
+
+class Sharing(Protocol):
+    """A way to share limits with other runs."""
+
+    async def join(
+        self, states: Sequence[EndpointState], clock: Callable[[], float], opened: contextlib.AsyncExitStack
+    ) -> None:
+        """Reach the others before anything is sent; `opened` leaves them. `clock` is that of the run.
+
+        Raises `ConfigError` or `ProviderError` if that fails.
+        """
+        ...
+
+    def joined(self, parts: SharingParts) -> contextlib.AbstractAsyncContextManager[None]:
+        """Return a context in which the stage has its share."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class StageRun:
     """A stage and what it is run with."""
 
@@ -68,6 +97,7 @@ class StageRun:
     seed: int
     drain_seconds: float  #: how long requests in flight may take after a Ctrl-C
     control: StageControl | None = None  #: what people may change meanwhile
+    sharing: Sharing | None = None  #: how it shares its limits with other runs
     pairs_wanted: int | None = None  #: accepted pairs after which nothing more is sent
 
 
@@ -82,10 +112,17 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
     async with contextlib.AsyncExitStack() as opened:
         try:
             states = open_endpoints(work, config, limits, observer, clock(), opened)
-        except ConfigError as error:  # such as an unusable proxy; it ends the session like everything else
+            if work.sharing is not None:
+                await work.sharing.join(states, clock, opened)
+        except (ConfigError, ProviderError) as error:  # such as an unusable proxy; it ends the session like all else
             return error
         await asyncio.sleep(0)  # end here, before the first request, if a Ctrl-C meanwhile has cancelled this task
         return await _run_loop(work, config, limits, observer, states, clock)
+
+
+def _shared(way: Sharing | None, parts: SharingParts) -> contextlib.AbstractAsyncContextManager[None]:
+    """Return a context in which a stage shares its limits, if there is a way to."""
+    return contextlib.nullcontext() if way is None else way.joined(parts)
 
 
 def session_limits(work: StageRun, config: Config) -> SessionLimits:
@@ -155,7 +192,12 @@ async def _run_loop(
                     phase = getattr(work.stage, "title", "queries")
                     view = RunView(work.stats, admission, clock, from_any_thread(stop), deadlines.oldest_age, phase)
                     parts = ControlledParts(loop, queue, admission, writer, work.records, stop, clock, observer.event)
-                    async with observer.watching(view), controlled(work.control, parts):
+                    shared = SharingParts(loop, admission, limits.max_outage, clock, observer.event)
+                    async with (
+                        observer.watching(view),
+                        _shared(work.sharing, shared),
+                        controlled(work.control, parts),
+                    ):
                         await loop.run(work.threads)
     return close_session(work, observer, states, writer, loop.stopped_by, clock())
 

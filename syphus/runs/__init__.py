@@ -14,6 +14,7 @@ judge.py          the stage that asks a model to judge something by a rubric
 metrics.py        the numbers of a run as metrics, in Prometheus' text format
 metrics_output.py  offer them at a port, in a file or by OTLP while the run works
 model_life.py     when a model is shut down, by the server's list and the table
+open_files.py     how many requests can be in flight with the files that a process may have open
 otel.py           metrics and sampled spans by OTLP
 outputs.py        write the files of a run besides its ledger
 pair_verdicts.py  the prompt to the judge of pairs, and its verdicts
@@ -29,6 +30,7 @@ rows.py           the rows of a run with annotation, answers, pairs and verdict
 run_log.py        `run.log`, and the command that `--notify` runs at the end
 run_settings.py   the settings that answers depend on, and the command, as the ledger stores them
 session.py        run one session of a stage
+sharing.py        what a run shares with others
 snapshot_process.py  take them while a run works: on a timer and at the end, in processes of their own
 snapshots.py      what is in a snapshot, whose it is, and going on from one
 token_forecast.py learn from a few answers how many tokens and seconds the other rows take

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import time
 from collections import Counter
@@ -62,9 +61,10 @@ from syphus.pipeline.session_context import SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.runs.control import changes_before
 from syphus.runs.model_life import life_notice, stated_ends
+from syphus.runs.open_files import limit_threads
 from syphus.runs.prepare import RunContext, budget_problem
 from syphus.runs.run_settings import requested_tier, store_limits, store_prices, stored_prices
-from syphus.text import pluralize
+from syphus.runs.sharing import check_sharing, with_sharing
 from syphus.types import State
 
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_ROUNDS = 1  #: further answers for a query, unless the user says otherwise
-SPARE_DESCRIPTORS = 20  #: for files that are opened later: pairs.jsonl, exports, host lookups, a plugin's files
 
 
 class StageRunner:
@@ -93,6 +92,7 @@ class StageRunner:
         simulation: Simulation | None = None,
     ) -> None:
         check_by_hand(context.options.batch_file, context.options.batch_results)
+        check_sharing(context.options)
         self._context = context
         self._simulation = simulation
         self._store = store
@@ -299,7 +299,7 @@ class StageRunner:
             plan = plan_batches(self._context.options, self._store, stage_run.stage.name)
             if plan is not None and self.uses_batches:
                 return await run_by_batch(stage_run, config, self._observer, plan)
-            return await run_stage(stage_run, config, self._observer)
+            return await run_stage(with_sharing(stage_run, self._context.options, config), config, self._observer)
 
     @contextlib.asynccontextmanager
     async def _reachable_config(self) -> AsyncIterator[Config]:
@@ -335,39 +335,6 @@ def _run_to_completion(session: Coroutine[None, None, T]) -> T:
         return asyncio.run(session)
     with ThreadPoolExecutor(1, "syphus") as thread:
         return thread.submit(asyncio.run, session).result()
-
-
-def limit_threads(threads: int, per_call: int) -> tuple[int, str]:
-    """Return how many of `threads` calls may be in flight, each with `per_call` file descriptors, and a warning or "".
-
-    A process may have only so many descriptors: often 1,024, on macOS 256. Running out of them looks like a broken
-    network in the middle of a run, so this is settled before the first request. It raises the limit of this process as
-    far as the system allows. Windows has no such limit.
-    """
-    try:
-        import resource  # POSIX only
-    except ImportError:
-        return threads, ""
-    used = _count_open_descriptors() + SPARE_DESCRIPTORS
-    needed = used + threads * per_call
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        higher = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (higher, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return threads, ""
-    fewer = max(1, (soft - used) // per_call)
-    requests = pluralize(fewer, "request")
-    return fewer, f"Only {soft:,} files may be open at once (ulimit -n): {requests} in flight, not {threads:,}."
-
-
-def _count_open_descriptors() -> int:
-    try:
-        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - only their number matters
-    except OSError:
-        return 3
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import math
 import random
 
 import pytest
-from shared_limits import Shared
+from shared_key import Shared
 
 from syphus.cluster.gate import Gate, group_name
 from syphus.cluster.key_gate import DEAD_AFTER

@@ -1,0 +1,146 @@
+"""`syphus gate`: the gate of runs on several hosts, behind an address."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from aiohttp import web
+
+from syphus.cluster.budget_file import read_budget, write_budget
+from syphus.cluster.gate import Gate
+from syphus.cluster.gate_client import PATH
+from syphus.cluster.messages import PROTOCOL, Lease, LeaseRequest, MessageError
+from syphus.errors import ConfigError
+from syphus.storage.network_disks import network_disk
+from syphus.text import pluralize
+
+_MAX_BODY = 1 << 16  # bytes of a message
+_LOOK_EVERY = 1.0  # seconds between two looks at who is there
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """How a gate listens and what it allows. `folder` keeps what was spent; it is used only if there is a budget."""
+
+    host: str
+    port: int
+    secret: str
+    folder: Path
+    max_cost: float | None = None  #: dollars, of all runs together
+    max_requests: int | None = None
+
+
+class GateServer:
+    """A gate with its routes. `say` shows people a line. Raises `ConfigError` if the folder can't be used."""
+
+    def __init__(
+        self, settings: GateSettings, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings, self._say, self._clock = settings, say, clock
+        self.gate = Gate(settings.max_cost, settings.max_requests, is_fixed=True)
+        self._has_budget = settings.max_cost is not None or settings.max_requests is not None
+        self._runs: set[str] = set()
+        if self._has_budget:
+            self._take_up()
+
+    def _take_up(self) -> None:
+        """Take up what was spent before."""
+        folder = self._settings.folder
+        if network := network_disk(folder):
+            raise ConfigError(f"--folder {folder}: it is on a network file system ({network}). Use a local disk.")
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = read_budget(folder)
+        if kept is not None:
+            kept.max_cost, kept.max_requests = self._settings.max_cost, self._settings.max_requests
+            self.gate.budget = kept
+
+    def app(self) -> web.Application:
+        """Return the application."""
+        app = web.Application(client_max_size=_MAX_BODY)
+        app.add_routes([web.get(PATH, self._greet), web.post(PATH, self._exchange)])
+        return app
+
+    def _is_known(self, request: web.Request) -> bool:
+        given = request.headers.get("Authorization", "").encode()
+        return hmac.compare_digest(given, f"Bearer {self._settings.secret}".encode())
+
+    async def _greet(self, request: web.Request) -> web.Response:
+        return _reply(Lease()) if self._is_known(request) else web.Response(status=401)
+
+    async def _exchange(self, request: web.Request) -> web.Response:
+        if not self._is_known(request):
+            return web.Response(status=401)
+        try:
+            values = orjson.loads(await request.read())
+            if isinstance(values, dict) and values.get("protocol") != PROTOCOL:
+                return _reply(Lease(problem="its version differs"))  # the client says it better
+            message = LeaseRequest.from_json(values)
+        except (MessageError, orjson.JSONDecodeError) as error:
+            return web.Response(status=400, text=str(error))
+        gate = self.gate
+        lease = gate.exchange(message, self._clock())
+        if gate.has_promised:
+            gate.has_promised = False
+            gate.budget.version += 1
+            write_budget(self._settings.folder, gate.budget)  # first: what is promised must not be forgotten
+        return _reply(lease)
+
+    async def watch(self) -> None:
+        """Say who comes and goes, until it is cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            self.gate.drop_dead(self._clock())
+            now = {client for key in self.gate.keys.values() for client in key.clients}
+            if now != self._runs:
+                self._say(f"{pluralize(len(now), 'run')} {'shares' if len(now) == 1 else 'share'} its limits.")
+                self._runs = now
+
+
+def _reply(lease: Lease) -> web.Response:
+    return web.Response(body=orjson.dumps(lease.as_json()), content_type="application/json")
+
+
+@contextlib.asynccontextmanager
+async def serve_gate(settings: GateSettings, say: Callable[[str], None]) -> AsyncIterator[str]:
+    """Serve a gate in the running event loop; yield its address. Raises `ConfigError` if the port can't be used."""
+    server = GateServer(settings, say)
+    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host or None, settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            reason = (error.strerror or str(error)).rpartition(": ")[2]
+            raise ConfigError(f"--listen {settings.host}:{settings.port}: it can't be used ({reason}).") from error
+        watching = asyncio.create_task(server.watch())
+        try:
+            yield f"http://{_shown(settings.host)}:{runner.addresses[0][1]}"
+        finally:
+            watching.cancel()
+    finally:
+        await runner.cleanup()
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host or "127.0.0.1"
+
+
+async def serve_until_stopped(settings: GateSettings, say: Callable[[str], None]) -> None:
+    """Serve a gate until Ctrl-C or SIGTERM; `say` shows the address. Raises `ConfigError` as `serve_gate` does."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    async with serve_gate(settings, say) as address:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or another thread
+                loop.add_signal_handler(number, stop.set)
+        say(f"The gate listens at {address}; runs use it with --share {address}. Stop it with Ctrl-C.")
+        await stop.wait()
+        say("Stopped. Runs that use it wait for it.")

@@ -1,0 +1,59 @@
+"""Limits and a budget that a run shares with others: the options, and what they make of a stage."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from syphus.config.options import NEVER, Options
+from syphus.config.settings import Config
+from syphus.errors import ConfigError
+from syphus.ledger.sessions import run_id
+from syphus.pipeline.engine import StageRun
+
+if TYPE_CHECKING:
+    from syphus.cluster.connection import GateConnection
+
+_ADDRESS = re.compile(r"[^/\\]+:\d+/?")
+
+
+def check_sharing(options: Options) -> None:
+    """Raise `ConfigError` for options of sharing that don't go together, and for a target that can't be used."""
+    for name in ("shared_max_cost", "shared_max_requests"):
+        if getattr(options, name) is not None and not options.share:
+            raise ConfigError(f"--{name.replace('_', '-')} needs --share.")
+    if options.share and (options.batch != NEVER or options.batch_file is not None or options.batch_results):
+        raise ConfigError("--share and --batch: use one of them, since batches have limits of their own.")
+    if options.share:
+        _gate(options)
+
+
+def with_sharing(stage_run: StageRun, options: Options, config: Config) -> StageRun:
+    """Return a stage that takes part in what its run shares, if it does. `check_sharing` has checked the options."""
+    if not options.share:
+        return stage_run
+    from syphus.cluster.run_sharing import RunSharing, SharedTerms  # loaded only for --share
+
+    terms = SharedTerms(config.model, run_id(stage_run.store), options.shared_max_cost, options.shared_max_requests)
+    return replace(stage_run, sharing=RunSharing(_gate(options), terms, config.endpoints, stage_run.budget))
+
+
+def _gate(options: Options) -> GateConnection:
+    """Return the way to the gate: a folder, or an http address. Raises `ConfigError` for a target that is neither."""
+    target = options.share
+    if target.startswith(("http://", "https://")):
+        from syphus.cluster.connection import SECRET
+        from syphus.cluster.gate_client import HttpGate  # loads aiohttp
+
+        secret = os.environ.get(SECRET, "").strip()
+        if not secret:
+            raise ConfigError(f"--share {target}: set {SECRET} to the secret that `syphus gate` has shown.")
+        return HttpGate(target.rstrip("/"), secret)
+    if _ADDRESS.fullmatch(target):
+        raise ConfigError(f"--share {target}: write http://{target} for a gate, or the path of a folder.")
+    from syphus.cluster.gate_folder import FolderGate
+
+    return FolderGate(Path(target))
