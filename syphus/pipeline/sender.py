@@ -15,7 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
-from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind
+from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind, Reply
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import AddressError, BudgetError, ConfigError, ImageError, ProviderError
 from syphus.ledger.records import ANSWERED
@@ -120,17 +120,7 @@ class RequestSender:
             async with attempt:
                 reply = await state.endpoint.send(body)
             headers = reply.headers
-            if 200 <= reply.status < 300:  # some gateways answer with 201 or 202
-                verdict = state.endpoint.classify(reply.body, request, headers)
-                if verdict.inner_status:
-                    inner = orjson.dumps({"error": verdict.inner_error})
-                    host, billed = state.endpoint.host, verdict.maybe_billed
-                    verdict = classify_error(verdict.inner_status, headers, inner, host, time.time(), body)
-                    verdict = replace(verdict, maybe_billed=billed)
-            else:
-                verdict = classify_error(reply.status, headers, reply.body, state.endpoint.host, time.time(), body)
-                if verdict.maybe_from_proxy and state.health.has_answered:  # a transient fault of a proxy stops no run
-                    verdict = replace(verdict, action=Action.RETRY)
+            verdict = _classify_reply(reply, request, body, state)
             verdict = self._of_a_long_wait(verdict, headers, state.endpoint.host)
         except NoReplyError as error:
             verdict = classify_no_reply(error)
@@ -262,6 +252,22 @@ def _why(verdict: ReplyVerdict) -> tuple[str, str]:
     if verdict.completion is None:
         return verdict.cause, "" if verdict.action is Action.RECORD else verdict.message
     return "all get the same text", one_line(verdict.completion.text, 120) or "an empty one"
+
+
+def _classify_reply(reply: Reply, request: Request, body: bytes, state: EndpointState) -> ReplyVerdict:
+    """Classify a reply by its status, or by the status of an error that came inside a reply with status 200."""
+    host = state.endpoint.host
+    if 200 <= reply.status < 300:  # some gateways answer with 201 or 202
+        verdict = state.endpoint.classify(reply.body, request, reply.headers)
+        if not verdict.inner_status:
+            return verdict
+        inner = orjson.dumps({"error": verdict.inner_error})
+        found = classify_error(verdict.inner_status, reply.headers, inner, host, time.time(), body)
+        return replace(found, maybe_billed=verdict.maybe_billed)
+    verdict = classify_error(reply.status, reply.headers, reply.body, host, time.time(), body)
+    if verdict.maybe_from_proxy and state.health.has_answered:  # a transient fault of a proxy stops no run
+        return replace(verdict, action=Action.RETRY)
+    return verdict
 
 
 class Suspect(NamedTuple):
