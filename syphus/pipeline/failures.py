@@ -5,8 +5,8 @@ other, is the endpoint's, however it is dressed: as an error, as a client error,
 everybody. So a row that got no answer is set aside, as a suspect, until there is evidence:
 
     an answer to a request that was sent later   it is the row's failure; if several rows were suspects, each is asked
-                                                 once more before that is believed, since they may have met an outage
-    other rows that fail alike, and no answer    one request that was answered before is sent once more; if it is not
+                                                 again before that is believed, since they may have met an outage
+    other rows that fail alike, and no answer    one request that was answered before is sent again; if it is not
                                                  answered either, the endpoint is given up and every row stays pending
 
 What may pass by itself (an error of the server, no reply, the same text for everybody, a rejection of everybody after
@@ -90,7 +90,7 @@ class FailureHandler:
             return
         item.attempts += 1
         blamed = verdict.caused_by_row or item.row.n in health.blamed
-        if not blamed and item.attempts < item.requests >= MAX_REQUESTS - 1:  # once more, when others are answered
+        if not blamed and item.attempts < item.requests >= MAX_REQUESTS - 1:  # again, when others are answered
             due = self._session.clock() + retry.wait(item.attempts)
             await self.set_aside(Suspect(item, result, verdict.cause, ProviderError(verdict.message), due=due))
             return

@@ -318,7 +318,7 @@ class Works(Enum):
 
 
 class Canary:
-    """Asks once more what was answered before, to tell an endpoint that is down from rows that it always refuses.
+    """Repeats a request that was answered before, to tell an endpoint that is down from rows that it always refuses.
 
     `keep` stores the answer, which is paid for, as a further one to that row. Without it nobody could tell once only
     such rows are left. While other rows are answered, their answers say the same for nothing.

@@ -37,7 +37,7 @@ class SessionStats:
     requests: int = 0
     errors: Counter[str] = field(default_factory=Counter)  #: requests without an answer, by cause
     usage: Usage = field(default_factory=Usage)
-    asked_again: int = 0  #: answers that were rejected and requested once more
+    asked_again: int = 0  #: answers that were rejected and requested again
     stated_limits: dict[str, float] = field(default_factory=dict)  #: per minute, of all endpoints, once it has ended
     hedges: int = 0  #: second requests for rows whose first was still in flight
 

@@ -110,8 +110,8 @@ def _news(pair: Pair) -> float:
     kind = question_type(pair.instruction)
     asked = frozenset(_telling(tokenize(pair.instruction), kind))
     known = asked.union(*(synonyms().get(each, ()) for each in asked))
-    told = frozenset(_telling(tokenize(pair.answer), kind))
-    if told - known - {"yes", "no"}:
+    answered = frozenset(_telling(tokenize(pair.answer), kind))
+    if answered - known - {"yes", "no"}:
         return 1.0
     if _CHOICE.search(pair.instruction) and not _CHOICE.search(pair.answer):
         return 1.0  # one of the things that the question offers
