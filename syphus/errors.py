@@ -119,12 +119,12 @@ class ProviderError(SyphusError):
 class BudgetError(SyphusError):
     """A request may cost more than what is left of the budget. `limit` names the one that is spent.
 
-    It is "price" if the cost of the next request can't be bounded.
+    It is "price" if the cost of the next request can't be bounded, and "shared" if it is that of several runs.
     """
 
     exit_code = 4
 
-    def __init__(self, message: str, limit: Literal["requests", "cost", "price"]) -> None:
+    def __init__(self, message: str, limit: Literal["requests", "cost", "price", "shared"]) -> None:
         super().__init__(message)
         self.limit = limit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import aiohttp
 import orjson
@@ -77,4 +78,5 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"no reply within {_SECONDS:g} s"
     cause = getattr(error, "os_error", None) or error
-    return getattr(cause, "strerror", None) or str(cause) or type(error).__name__
+    number = getattr(cause, "errno", None) or 0  # that of a failed look-up is negative
+    return os.strerror(number) if number > 0 else getattr(cause, "strerror", None) or str(cause) or type(error).__name__

@@ -25,7 +25,7 @@ from syphus.pipeline.concurrency import INITIAL_LIMIT, AdaptiveConcurrency, unpr
 VALID = 1.0  #: seconds for which a lease is valid, from when it was asked for
 DEAD_AFTER = 1.5  #: seconds without a message after which a client counts as dead
 ASK_AGAIN = 0.1  #: seconds between the messages of a client; more if there are many
-_MESSAGES_PER_SECOND = 300  # of all clients together
+_MESSAGES_PER_SECOND = 150  # of all clients together; each takes about a millisecond of CPU
 _MANY = 1 << 20  # requests in flight; more than any clients have
 _AMPLE = 0.5  #: share of a bucket that must be left for a request beyond the necessary ones
 _LIMITS = ("requests", "tokens")

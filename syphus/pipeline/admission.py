@@ -99,7 +99,7 @@ class AdmissionController:
                     raise self.budget_error(bound)
                 if affordable and budget.shared is not None and not budget.shared.allows(bound):
                     if budget.shared.spent and self.in_flight == 0:
-                        raise BudgetError(budget.shared.spent, "cost")
+                        raise BudgetError(budget.shared.spent, "shared")
                     await self._wait_for_change(math.inf)
                     continue
                 if affordable and wait <= 0 and not (budget.is_blind and self.in_flight):

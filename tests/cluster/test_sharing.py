@@ -18,6 +18,7 @@ from aiohttp import web
 from harness import KEY, Listener, Ran, run_rows, server
 from processes import command, environment, start
 
+from syphus.cli.summary import resume_line
 from syphus.cluster.connection import SECRET
 from syphus.cluster.gate_folder import FolderGate
 from syphus.cluster.gate_server import GateSettings, serve_gate
@@ -99,6 +100,10 @@ def test_a_shared_maximum_of_requests_holds_for_all_runs_and_their_next_ones(tmp
         later = run_rows(tmp_path / "later", endpoint.url, 4, share=given["share"])
         assert (later.exit_code, endpoint.stats.requests) == (4, 13)
         assert "13 requests that the runs share is spent" in str(later.error)
+        assert (
+            resume_line(later.error, "syphus ...")
+            == "To continue, raise the budget that the runs share, then: syphus ..."
+        )
 
 
 def test_a_shared_maximum_in_dollars_is_not_exceeded(tmp_path: Path) -> None:
