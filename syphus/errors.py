@@ -11,7 +11,7 @@
     │   ├── PromptError                a prompt file
     │   ├── PluginError                a dataset plugin
     │   └── RunError                   the run's folder: locked, unwritable, other settings, newer format
-    ├── UnsatisfactoryError   exit 1   no satisfactory in-context examples were found
+    ├── UnsatisfactoryError   exit 1   no satisfactory in-context examples, too many bad pairs, worse answers
     ├── ProviderError         exit 3   the endpoint refuses all requests: key, quota, deployment, outage
     ├── BudgetError           exit 4   the budget is spent
     ├── EnoughError           exit 0   as many pairs as were wanted are there

@@ -40,6 +40,7 @@ from syphus.runs.cost_estimate import AskedModel, asked_models, confirm_cost
 from syphus.runs.failures import reopen_for_retry
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
+from syphus.runs.judge import make_breaker
 from syphus.runs.model_life import life_notices
 from syphus.runs.outputs import open_pairs, result_after_disk_failure, write_exports
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
@@ -218,7 +219,7 @@ class _Job:
         context = GenerationContext.of_run(
             prepared, builder, attachments, repeats=repeats, rejected_pairs=self._bad_pairs
         )
-        self._stage = GenerateStage(context)
+        self._stage = GenerateStage(context, make_breaker(prepared.options))
 
     def run(self) -> RunResult:
         self._check_settings()

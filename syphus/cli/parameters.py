@@ -70,7 +70,17 @@ INPUT, ENDPOINT, SAMPLING, LIMITS, IMAGES, JUDGING, TRANSLATION, RELATIONS, OUTP
 
 #: The options about what the pairs are worth.
 JUDGE_OPTIONS = frozenset(
-    {"judge", "judge_model", "judge_config", "judge_margin", "min_quality", "until_accepted", "balance"}
+    {
+        "judge",
+        "judge_model",
+        "judge_config",
+        "judge_margin",
+        "min_quality",
+        "no_breaker",
+        "breaker_rise",
+        "until_accepted",
+        "balance",
+    }
 )
 #: The group of each option in `--help`.
 GROUPS: dict[type, dict[str, str]] = {
@@ -83,7 +93,8 @@ GROUPS: dict[type, dict[str, str]] = {
         LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain "
         "share shared_max_cost shared_max_requests",
         IMAGES: "with_images images image_size image_detail max_images",
-        JUDGING: "judge judge_model judge_config judge_margin min_quality until_accepted balance",
+        JUDGING: "judge judge_model judge_config judge_margin min_quality no_breaker breaker_rise "
+        "until_accepted balance",
         TRANSLATION: "languages glossary tone per_language judge_translations partial",
         RELATIONS: "relate embedding_model image_embeddings train",
         OUTPUT: "output_dir dataset_version accept_changes snapshot snapshot_every notify metrics json",

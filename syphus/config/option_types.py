@@ -36,6 +36,8 @@ class EndpointValues(TypedDict, total=False):
     judge_config: str | Path | None
     judge_margin: float | None
     min_quality: float | None
+    no_breaker: bool
+    breaker_rise: float
     until_accepted: int | None
     balance: str
     partial: bool

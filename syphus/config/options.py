@@ -136,6 +136,10 @@ class Options:
         "With --until-accepted, count only what `balance` would choose, as near-duplicates=0.7,answer:yes=0.1.",
         metavar="NAME=X,...",
     )
+    no_breaker: bool = option(False, "Go on even if answers get worse during the run by more than chance.")
+    breaker_rise: float = option(
+        0.2, "Stop if the share of one kind of bad answers rises by this, and by more than chance.", above=0, maximum=1
+    )
     relate: Relation | None = option(
         None, "Which pairs form a pair's context: siblings, earlier-rounds, none, nearest-by-text or nearest-by-image."
     )

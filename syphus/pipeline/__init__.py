@@ -1,9 +1,11 @@
 """The loop that takes each row to its outcome, for every stage, and the parts of that loop.
 
 admission.py        holds each request back until the limits and the budget allow it
+breaker.py          stops a run whose answers get worse by more than chance
 budget.py           the money and the requests that a run may spend, and the estimate of a request's tokens
 concurrency.py      starts the workers, and adapts the number of requests where a server states no limits
 deadlines.py        the timeout of a request, from the latencies so far, by a clock that does not count sleep
+drift_test.py       whether a share has risen during a run, with a known rate of false alarms
 endpoint_state.py   the state of one endpoint: limits, requests in flight, pauses, health
 engine.py           runs a stage: builds the loop, handles Ctrl-C
 failures.py         decides whether a failure is that of its row or of the endpoint

@@ -26,6 +26,7 @@ from syphus.endpoints.connections import NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import BudgetError, ProviderError
 from syphus.ledger.records import Entry
+from syphus.pipeline.breaker import breaker_of
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.retry import MAX_REQUESTS
 from syphus.pipeline.sender import Ask, Canary, SendResult, Suspect, Works, said_to_all
@@ -58,10 +59,12 @@ class FailureHandler:
         self._renewed_at: dict[EndpointState, float] = {}  # when its token was renewed
         self._texts: dict[EndpointState, dict[str, set[int]]] = {}  # useless texts since the newest useful one
         self._said: set[str] = set()  # unknown finish reasons
+        self._breaker = breaker_of(session.stage)
         self.suspects: list[Suspect] = []
 
     async def handle(self, item: WorkItem, result: SendResult) -> None:
         """Handle a reply that brought no answer."""
+        self._breaker.lost(item.row)
         match result.verdict.action:
             case Action.RETRY:
                 await self._retry_or_fail(item, result)
@@ -259,6 +262,7 @@ class FailureHandler:
         """Set a row aside; if it shows that the endpoint may be at fault, find that out."""
         state = suspect.result.endpoint_state
         self.suspects.append(suspect)
+        self._breaker.forget(suspect.item.row)
         self._queue.task_done()
         if not state.health.has_answered:
             self._queue.look_elsewhere()

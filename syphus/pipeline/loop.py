@@ -18,6 +18,7 @@ from syphus.endpoints.structured import with_form, without_form
 from syphus.errors import BudgetError, EnoughError, ImageError, PluginError, ProviderError, SyphusError
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
+from syphus.pipeline.breaker import breaker_of
 from syphus.pipeline.concurrency import FormTrial, SlowStart, WorkerPool, guard
 from syphus.pipeline.failures import FailureHandler
 from syphus.pipeline.health import FirstAnswers
@@ -49,6 +50,7 @@ class Loop:
         self._has_succeeded, self._plugin_faults = False, 0
         learned = [state.parameters for state in admission.endpoint_states]
         self._learning = ParameterLearning(learned, session.writer.keep, session.say)
+        self._breaker = breaker_of(session.stage)
         self._canary = Canary(sender, session, self._keep)
         self._failures = FailureHandler(session, queue, self._canary, self._being_asked.values, self._finish)
         queue.prefers_new = lambda: any(state.is_in_doubt for state in admission.endpoint_states)
@@ -156,6 +158,7 @@ class Loop:
             self._put_back(item)
             return
         ask = self._being_asked[name] = Ask(item, request)
+        self._breaker.sent(item.row)
         end_probe = await self._learning.probe.enter(request)
         try:
             await self._send(ask)
@@ -303,6 +306,7 @@ class Loop:
         row, outcome = item.row, judgement.outcome
         entry = entry._replace(rejected_by=outcome.rejected_by, parts=judgement.parts)
         self._first_answers.note(entry, judgement)
+        self._breaker.note(row, judgement)
         await self._save_held()
         is_free = judgement.another_form or (judgement.repeated and session.limits.max_rounds > 0)
         asks_again = judgement.ask_again and (is_free or row.used - row.opened < session.limits.max_rounds)
@@ -366,6 +370,8 @@ class Loop:
             REQUEST_LOG.debug("%s: %s %s", entry.row.query.id, entry.outcome.state, entry.outcome.reason)
             self._session.stats.states[entry.outcome.state] += 1
             self._session.stats.pairs += len(entry.outcome.pairs)
+            if (worse := self._breaker.finished(entry.row)) is not None:
+                self.stop(worse)
             wanted = self._session.limits.pairs
             if wanted is not None and self._session.stats.pairs >= wanted:
                 self.stop(EnoughError("There are as many accepted pairs as were wanted."))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from syphus.errors import ImageError
@@ -29,6 +31,7 @@ class Judgement(NamedTuple):
     remedy: str = ""
     repeated: bool = False
     is_trial: bool = False
+    checks: Mapping[str, bool] = MappingProxyType({})  #: whether it is bad in ways that its state does not say, by kind
 
 
 class PluginFaultError(Exception):
@@ -53,7 +56,9 @@ def image_failure(error: ImageError) -> Outcome:
 class Stage(Protocol):
     """One kind of work: pairs from annotations, translations of pairs, ..."""
 
-    name: str  #: in the ledger; a stage may have a `title`, too, which people see as its name while it works
+    #: In the ledger. A stage may have a `title`, too, which people see as its name while it works, and a `breaker`,
+    #: which stops it if its answers get worse.
+    name: str
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """Return the request for a row, or its outcome if nothing has to be asked.

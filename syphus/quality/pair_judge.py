@@ -27,12 +27,13 @@ from syphus.ledger.results import AnsweredQuery, answered_queries
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
+from syphus.pipeline.breaker import QualityBreaker
 from syphus.pipeline.observer import Observer
 from syphus.quality.estimates import LOOKS_Z, BadCount, BadSums, Z, is_known
 from syphus.runs.clean import rejudge_queries
 from syphus.runs.cost_estimate import estimated_line, format_line
 from syphus.runs.generate import GenerateStage
-from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric, pair_key
+from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric, make_breaker, pair_key
 from syphus.runs.outputs import open_pairs
 from syphus.runs.pair_verdicts import (
     NOT_USEFUL,
@@ -52,6 +53,7 @@ from syphus.runs.session import StageRunner
 from syphus.text import pluralize
 from syphus.types import BYTES_PER_TOKEN, Pair, Query, State
 
+JUDGED_BAD = "judged bad"  #: a kind of bad answers: a query of which a pair is bad
 _SHARE = f"{JUDGE_PAIRS} share"  # meta: the largest share that was ever requested
 _FIRST_PART = 200  # rows that are asked and judged before the others, if the quality has a bound
 _FIRST = 60  # queries of the first batch of a growing sample
@@ -65,6 +67,7 @@ PAIR_RUBRIC = Rubric(
     lambda text, query: read_verdicts(text, len(judged_pairs(query).pairs))[1],
     shared=1,
     in_order=True,
+    checks=lambda text, query: {JUDGED_BAD: any(each.fault for each in _verdicts_in(text, query))},
 )
 
 
@@ -77,6 +80,7 @@ class JudgePlan:
     margin: float | None = None
     min_quality: float | None = None
     is_author: bool = False  #: the judge is the model that writes the pairs
+    breaker: QualityBreaker | None = None  #: watches the verdicts of all parts of a run
 
     @classmethod
     def of_run(cls, author: PreparedRun, environ: Mapping[str, str]) -> JudgePlan | None:
@@ -87,8 +91,16 @@ class JudgePlan:
         judge = prepare_judge(author, environ)
         is_author = judge.config.model == author.config.model and judge.endpoint == author.endpoint
         growing = options.judge == JUDGE_AUTO
+        breaker = make_breaker(options, lambda query: query.id.rpartition(" ")[0])
         share = 1.0 if options.judge in (JUDGE_ALL, JUDGE_AUTO) else float(options.judge)
-        return cls(judge, share, (options.judge_margin or _MARGIN) if growing else None, options.min_quality, is_author)
+        return cls(
+            judge,
+            share,
+            (options.judge_margin or _MARGIN) if growing else None,
+            options.min_quality,
+            is_author,
+            breaker,
+        )
 
 
 class Asking(Protocol):
@@ -200,7 +212,11 @@ def apply_verdicts(store: Store, stage: GenerateStage, rejected: MutableMapping[
 def _verdicts(answered: AnsweredQuery) -> tuple[PairVerdict, ...]:
     if answered.state is not State.OK:
         return ()
-    return read_verdicts(answered.detail, len(judged_pairs(answered.query).pairs))[0]
+    return _verdicts_in(answered.detail, answered.query)
+
+
+def _verdicts_in(text: str, query: Query) -> tuple[PairVerdict, ...]:
+    return read_verdicts(text, len(judged_pairs(query).pairs))[0]
 
 
 def _quality_problem(found: Judgements, plan: JudgePlan) -> UnsatisfactoryError | None:
@@ -276,7 +292,7 @@ class _Judging:
             **builder.parameters,
             "temperature": JUDGE_TEMPERATURE,
         }
-        return self._runner.run(JudgeStage(JUDGE_PAIRS, builder, PAIR_RUBRIC), settings, report)
+        return self._runner.run(JudgeStage(JUDGE_PAIRS, builder, PAIR_RUBRIC, self._plan.breaker), settings, report)
 
     def _say(self, report: Report) -> None:
         plan, context = self._plan, self._plan.context

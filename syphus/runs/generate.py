@@ -23,6 +23,7 @@ from syphus.formats.run_files import pair_lines
 from syphus.images.prompt.attachments import ImageAttachments
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.model_names import is_simulated
+from syphus.pipeline.breaker import QualityBreaker
 from syphus.pipeline.stage import Judgement, PluginFaultError, image_failure
 from syphus.plugins.contract import AbstractDataset, plugin_code, plugin_name
 from syphus.plugins.hook_results import check_pairs_of_text, checked, checked_numbers, checked_text, checked_texts
@@ -95,8 +96,9 @@ class GenerateStage:
 
     name = GENERATE
 
-    def __init__(self, context: GenerationContext) -> None:
+    def __init__(self, context: GenerationContext, breaker: QualityBreaker | None = None) -> None:
         self._context = context
+        self.breaker = breaker
         self._dataset = context.dataset
         self._code = plugin_code(context.dataset)
         self._rules = RuleSet(cleaning_rules(context.dataset))

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
+from syphus.config.options import Options
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.structured import AnswerFormat, answer_request, asked_format
 from syphus.errors import ImageError
 from syphus.ledger.records import Row, StoredAnswer
+from syphus.pipeline.breaker import QualityBreaker
 from syphus.pipeline.stage import Judgement, image_failure
 from syphus.types import Completion, Message, Outcome, Query, Request, State
 
@@ -25,12 +27,18 @@ class Rubric(NamedTuple):
     problem: Callable[[str, Query], str]
     shared: int = 0  #: messages at the beginning that are the same for many queries, for the prompt cache
     in_order: bool = False  #: ask for the members of the JSON in the order of the schema
+    checks: Callable[[str, Query], Mapping[str, bool]] | None = None  #: what a valid verdict finds, by kind
 
 
 def pair_key(annotation: str, instruction: str, answer: str) -> bytes:
     """Return 16 bytes that stand for a pair of an annotation. A verdict is about exactly these texts."""
     text = "\0".join((annotation, instruction, answer))
     return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+def make_breaker(options: Options, name_of: Callable[[Query], str] = lambda query: query.id) -> QualityBreaker | None:
+    """Return what stops a stage if its answers get worse, None if the options switch it off."""
+    return None if options.no_breaker else QualityBreaker(options.breaker_rise, name_of)
 
 
 class JudgeStage:
@@ -40,8 +48,11 @@ class JudgeStage:
     strictly.
     """
 
-    def __init__(self, name: str, request_builder: RequestBuilder, rubric: Rubric) -> None:
+    def __init__(
+        self, name: str, request_builder: RequestBuilder, rubric: Rubric, breaker: QualityBreaker | None = None
+    ) -> None:
         self.name = name
+        self.breaker = breaker
         self.title = "verdicts"
         self._request_builder = request_builder
         self._rubric = rubric
@@ -70,7 +81,8 @@ class JudgeStage:
         if problem:
             again = asked is not None and asked is not AnswerFormat.TEXT
             return Judgement(Outcome(State.INVALID, reason=problem), ask_again=again, another_form=again)
-        return Judgement(Outcome(State.OK, detail=completion.text))
+        checks = self._rubric.checks(completion.text, row.query) if self._rubric.checks is not None else {}
+        return Judgement(Outcome(State.OK, detail=completion.text), checks=checks)
 
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:  # noqa: ARG002 - verdicts are not pairs
         """Return no lines."""
