@@ -44,6 +44,7 @@ def run_table(finished: RunResult, command: str, folder: Path, has_rows: bool) -
     lines.append(f"{head}, {pluralize(len(report.sessions), 'session')}")
     lines += [f"  {line}" for line in align_columns(_state_rows(report), 1)]
     lines += [*usage_lines(report.of_rows), *endpoint_lines(report)]
+    lines += filter(None, [report.accepted.line()])
     if report.simulated:
         lines.append(SIMULATED_NOTICE)
         lines += [line for pair in finished.sample for line in (f"  {pair.instruction}", f"    {pair.answer}")]

@@ -60,7 +60,7 @@ def summary(report: Report) -> list[str]:
         lines.append(f"{shared} the answer of an identical query.")
     if report.simulated:
         lines.append(SIMULATED_NOTICE)
-    return lines
+    return [*lines, *filter(None, [report.accepted.line()])]
 
 
 def judged_line(judged: Mapping[str, Any]) -> str:  # Any: as `report.json` has it

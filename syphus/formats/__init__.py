@@ -2,6 +2,7 @@
 
 To add a format, follow "Add an export format" in CONTRIBUTING.md.
 
+accepted_cost.py       what each accepted pair has cost, by what it was spent on
 card.py                the dataset card: a README.md for the Hugging Face Hub, which says how to train with it
 chat.py                OpenAI's fine-tuning format, and Axolotl's
 export_images.py       the images and videos of an export: found, named, copied or embedded

@@ -193,7 +193,7 @@ def _facts(report: Report, contents: CardContents) -> str:
         for use in report.spending.models
         if use.stage == report.stage
     ]
-    usage = report.spending.usage
+    usage, accepted = report.spending.usage, report.accepted.line()
     rows = {
         "Pairs": f"{contents.pairs:,}",
         **({"Splits": ", ".join(contents.files)} if len(contents.files) > 1 else {}),
@@ -204,6 +204,7 @@ def _facts(report: Report, contents: CardContents) -> str:
         "Prompt": f"`{newest.get('prompt', '')}`",
         "Tokens": f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out",
         "Cost": "unknown" if report.cost is None else format_dollars(report.cost),
+        **({"Each accepted pair": accepted.removeprefix("Each accepted pair: ")} if accepted else {}),
         "Simulated": "yes" if report.simulated else "no",
         "Made with": ", ".join(sorted({f"Syphus {session.version}" for session in report.sessions})),
     }

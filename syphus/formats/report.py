@@ -13,6 +13,7 @@ import orjson
 
 from syphus.config.pricing import Prices
 from syphus.errors import SyphusError
+from syphus.formats.accepted_cost import AcceptedCost, read_accepted_cost
 from syphus.formats.translation_report import (
     TRANSLATION_STAGES,
     TranslationReport,
@@ -85,6 +86,7 @@ class Report(NamedTuple):
     forms: tuple[tuple[FormUse, float | None], ...] = ()  #: with dollars, if the run asked for JSON
     unfinished_cost: tuple[float, int] = (0.0, 0)  #: of these calls: dollars, and the calls whose dollars are unknown
     endpoints: tuple[tuple[EndpointUse, float | None], ...] = ()  #: with dollars, the busiest first
+    accepted: AcceptedCost = AcceptedCost(0, {})  #: what each accepted pair has cost
     judged: Mapping[str, Any] | None = None  #: what a judge has found, as in `report.json`; None without a judge
     stages: Mapping[str, StageExpense] = MappingProxyType({})  #: what each kind of work took, by its name
 
@@ -158,12 +160,12 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
     All its numbers are of one moment, even while a process is writing.
     """
     with store.snapshot():
-        spending, settings = count_spending(store), all_settings(store, stage)
+        spending, settings, counts = count_spending(store), all_settings(store, stage), count_queries(store, stage)
         uses = count_forms(store, stage) if any("structured" in each for each in settings) else []
         of_rows, of_translation = _expenses(store, spending, prices)
         return Report(
             stage,
-            count_queries(store, stage),
+            counts,
             spending,
             sessions(store, stage),
             settings,
@@ -177,8 +179,9 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
             tuple((use, prices.cost(use.bills)) for use in uses),
             unfinished_cost(store),
             tuple((use, prices.cost(use.bills)) for use in count_endpoints(store)),
-            orjson.loads(str(get_meta(store, JUDGED_META) or "null")),
-            _by_work(spending, prices),
+            judged=orjson.loads(str(get_meta(store, JUDGED_META) or "null")),
+            accepted=read_accepted_cost(store, stage, counts, spending.models, prices),
+            stages=_by_work(spending, prices),
         )
 
 
@@ -261,6 +264,7 @@ def as_json(report: Report) -> dict[str, object]:
             "written_share": round(usage.written_share, 4),
         },
         "cost": report.cost,
+        "per_accepted_pair": report.accepted.as_json(),
         "models": _answers(spending),
         "stages": {name: _stage(each) for name, each in report.stages.items()},
         "endpoints": [_endpoint(use, cost) for use, cost in report.endpoints],
