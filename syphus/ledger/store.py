@@ -206,7 +206,7 @@ def open_for_writing(folder: Path, mounts: str | None = None) -> Store:
     if network := network_disk(folder, mounts):
         raise RunError(
             f"{folder} is on a network file system ({network}), where a ledger is not safe. Use a folder on a local "
-            "disk (--output-dir); move a run that is here."
+            "disk (--output-dir), and --snapshot for copies elsewhere; move a run that is here."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from syphus.declarations import Frame, Relation, Still, Train, Video
 from syphus.errors import InputError, PluginError, PromptError, UsageError
 from syphus.io.records import missing_file
 from syphus.io.text_files import BadRecords, bad_records
-from syphus.plugins.input_sources import input_shards, local_shard
+from syphus.plugins.input_sources import fetched_shards, local_shard
 from syphus.plugins.prompts import PromptTemplate, find_prompt, read_prompt, to_prompt_template
 from syphus.plugins.rows import to_query
 from syphus.plugins.sandbox import PluginCode
@@ -155,7 +155,7 @@ def queries(dataset: AbstractDataset, path: str | Path = "", bad_rows: BadRecord
     row, a bad line of JSON Lines or a skipped record becomes a query with a `problem` instead, with an id such as "bad
     row 812"; for records that the plugin fails on, see `skip_failing_records`.
     """
-    shards = input_shards(str(path) or resolve_path(dataset, dataset.query_inputs_path))
+    shards = fetched_shards(str(path) or resolve_path(dataset, dataset.query_inputs_path))
     try:
         yield from _queries(dataset, shards, bad_rows)
     except UsageError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from syphus.errors import InputError
 from syphus.io.text_files import read_text
 from syphus.storage.addresses import as_url, beside, expand_braces, has_wildcard, is_several
-from syphus.storage.local_copies import local_path, url_of
+from syphus.storage.local_copies import fetch_all, local_path, url_of
 from syphus.storage.remote_files import find_matches
 
 _MOST_BYTES = 1 << 28  # of a list of files
@@ -28,6 +28,13 @@ def input_shards(source: str) -> list[str]:
     Raises `InputError` if a list can't be read, or nothing has such a name.
     """
     return list(_shards(source)) if is_several(source) else [source]
+
+
+def fetched_shards(source: str) -> list[str]:
+    """Return the same, after those that are URLs have been fetched, some at a time. Raises as `local_path` does."""
+    shards = input_shards(source)
+    fetch_all(shards)
+    return shards
 
 
 def _shards(source: str) -> Iterator[str]:

@@ -27,7 +27,7 @@ from syphus.plugins.contract import (
     skip_failing_records,
     with_bad_rows_hint,
 )
-from syphus.plugins.input_sources import input_shards, local_shard
+from syphus.plugins.input_sources import fetched_shards, local_shard
 from syphus.runs.outputs import invalidate_exports, invalidate_pairs
 from syphus.runs.prepare import PreparedRun
 from syphus.storage.addresses import as_url
@@ -97,7 +97,7 @@ def input_fingerprint(prepared: PreparedRun) -> str:
     """Return what the registered input is made from; "" if it is not a file, so that a change can't be seen quickly."""
     dataset, options = prepared.dataset, prepared.options
     try:
-        states = [each for shard in input_shards(_input_path(dataset, options)) for each in _states(dataset, shard)]
+        states = [each for shard in fetched_shards(_input_path(dataset, options)) for each in _states(dataset, shard)]
     except UsageError:  # reading the input gives the better message
         return ""
     if not all(states):

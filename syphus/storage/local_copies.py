@@ -86,6 +86,17 @@ def local_path(path: str | Path) -> str:
     return str(target)
 
 
+def fetch_all(paths: Sequence[str]) -> None:
+    """Fetch those of several paths that are URLs and whose copy is missing or old, some at a time.
+
+    One after the other, looking at thousands of shards would take minutes. Raises as `local_path` does.
+    """
+    urls = [url for path in paths if (url := as_url(path))]
+    if len(urls) > 1:
+        with ThreadPoolExecutor(_PARALLEL, "look") as threads:
+            fetch([file for files in threads.map(remote_files, urls) for file in files])
+
+
 def copy_path(url: str) -> Path:
     """Return where the copy of a URL is, or would be."""
     return _place(url, "files")

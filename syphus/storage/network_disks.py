@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from syphus.storage.addresses import as_url, protocol
+
 MOUNTS = Path("/proc/self/mounts")
 
 #: File systems of several hosts, by the name of their type in the list of mounts; see filesystems(5).
@@ -30,9 +32,13 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 def network_disk(path: Path, mounts: str | None = None) -> str:
     """Return the type of the network file system that a path is on, such as "nfs4"; "" for a local disk.
 
+    Of a URL, it is the protocol.
+
     The path need not exist. `mounts` is the list of mounts in the format of fstab(5); by default that of this process,
     and a system without one has local disks only.
     """
+    if url := as_url(path):
+        return protocol(url)
     if mounts is None:
         try:
             mounts = MOUNTS.read_text("utf-8", "surrogateescape")

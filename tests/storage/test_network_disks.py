@@ -40,6 +40,7 @@ server:/over /scratch/over nfs rw 0 0
         ("/gpfs", "gpfs"),
         ("/mnt/my data/run", "cifs"),
         ("/media/usb/run", ""),
+        ("s3://bucket/output/X.x/v1", "s3"),
     ],
 )
 def test_the_file_system_of_a_path_is_that_of_the_mount_above_it(path: str, kind: str) -> None:

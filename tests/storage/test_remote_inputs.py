@@ -6,6 +6,8 @@ import gzip
 import io
 import json
 import sqlite3
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -229,10 +231,16 @@ def test_messages_name_urls_in_place_of_copies(tmp_path: Path, store: ObjectStor
             assert with_urls(f"{path}: record 1 in {path}, twice") == f"{url}: record 1 in {url}, twice"
 
 
-def test_without_fsspec_the_message_says_what_to_install(tmp_path: Path) -> None:
-    import subprocess
-    import sys
+def test_a_run_on_local_files_loads_nothing_for_urls(tmp_path: Path) -> None:
+    script = (
+        "import sys; from syphus import run; run('SpotTheDifference.change', example=True, offline=True, quiet=True); "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & {"fsspec", "s3fs", "botocore", "aiobotocore"} == set()
 
+
+def test_without_fsspec_the_message_says_what_to_install(tmp_path: Path) -> None:
     script = "import sys; sys.modules['fsspec'] = None\nfrom syphus import read_json\nlist(read_json('s3://b/k.json'))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (
