@@ -106,8 +106,8 @@ GROUPS: dict[type, dict[str, str]] = {
         LIMITS: "num_threads timeout max_bad",
         OUTPUT: "output layout part_mb restart json",
     },
-    ColdStartOptions: {"Search": "rounds examples sample answers held_out tokens strategy judge pinned review "
-                       "write_prompt"},
+    ColdStartOptions: {"Search": "rounds examples sample answers held_out tokens strategy judge judge_held_out pinned "
+                       "review write_prompt"},
     QuoteOptions: {"Quote": "pilot models"},
 }  # fmt: skip
 

@@ -51,13 +51,17 @@ class Scorer:
 
 @dataclass(frozen=True, slots=True)
 class SearchContext:
-    """What all steps of a search share. `plan` fits the input; `plain` is the prompt without examples."""
+    """What all steps of a search share. `plan` fits the input; `plain` is the prompt without examples.
+
+    `own` is the prompt with examples of its own, None if it has none.
+    """
 
     plan: SearchPlan
     plain: PromptTemplate
     store: Store
     trials: TrialRunner
     scorer: Scorer
+    own: PromptTemplate | None = None
 
 
 TAKEN, PINNED = "taken", "pinned"  #: fates of the examples of a set

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from random import Random
 
@@ -14,6 +14,8 @@ from syphus.types import State
 MIN_QUERIES = 6  #: queries; with fewer, all may change in the same direction by chance
 
 MIN_JUDGED = 2 / 3  #: share of the held-out answers that must not be refused or failed; else something else is wrong
+
+_NEARLY_ALL = 0.9  # share of good pairs with the set from which on there is little to gain
 
 _Z = 1.96  # standard deviations that hold 95% of a normal distribution
 
@@ -41,6 +43,38 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What a judge says of the held-out pairs: the mean share of good ones with the set and with the other prompt.
+
+    An answer that was rejected has no good pairs. `gain` is paired by query, over the `asked` queries that have a
+    verdict on both.
+    """
+
+    with_set: float
+    other: float
+    gain: Interval
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstOwn:
+    """The set against the prompt's own examples, on the held-out queries: the gains are those of the set."""
+
+    valid_share: float  #: with the prompt's own examples
+    mean_score: float  #: with them, too
+    gain: Interval
+    judged: Judged | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What the set is by more than chance, by score or judge: "worse", or else "better"; "" if neither."""
+        gains = [self.gain, *([self.judged.gain] if self.judged else [])]
+        if any(gain.high < 0 for gain in gains):
+            return "worse"
+        return "better" if any(gain.low > 0 for gain in gains) else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """The result of asking the held-out queries with the set and without it.
 
@@ -60,11 +94,31 @@ class Proof:
     plain_score: float = 0.0
     asked: int = 0
     left_out: int = 0
+    judge_asked: bool = False
+    judged: Judged | None = None  #: by a judge, None if none was asked or its verdicts can't be used
+    own: AgainstOwn | None = None  #: against the prompt's own examples, None if it has none
 
     @property
     def is_better(self) -> bool:
-        """Whether answers with the set are better than without by more than chance."""
-        return self.gain.low > 0
+        """Whether answers with the set are better than without by more than chance, and no judge finds them worse."""
+        return self.gain.low > 0 and (self.judged is None or self.judged.gain.high >= 0)
+
+    def completed(self, judge_asked: bool, judged: Judged | None, own: AgainstOwn | None) -> Proof:
+        """Return the proof with what a judge and the prompt's own examples say, and with what is missing then."""
+        missing = list(self.missing)
+        if judged is not None and judged.gain.low <= 0 and (judged.gain.high < 0 or judged.with_set < _NEARLY_ALL):
+            missing.append(f"not better than without examples by the judge: {_in_words(judged.gain)}")
+        if own is not None and own.verdict == "worse":
+            by_judge = f", by the judge {_in_words(own.judged.gain)}" if own.judged else ""
+            missing.append(f"worse than the prompt's own examples: score {_in_words(own.gain)}{by_judge}")
+        return replace(
+            self,
+            judge_asked=judge_asked,
+            judged=judged,
+            own=own,
+            missing=tuple(missing),
+            satisfactory=not missing,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +190,55 @@ def prove(
         missing.append(f"answers that copy an example: {copies} of {len(with_set)}{most}")
     plain = (_valid(without), _mean(list(other.values())))
     return Proof(share, mean, gain, copies, not missing, tuple(missing), *plain, len(with_set), left_out)
+
+
+def judge_shares(with_set: Mapping[str, float], other: Mapping[str, float], asked: int, seed: int) -> Judged | None:
+    """Compare the shares of good pairs by query; None if fewer than two in three of the `asked` have both."""
+    both = sorted(with_set.keys() & other.keys())
+    if len(both) < max(MIN_JUDGED * asked, 1):
+        return None
+    one, two = [with_set[query] for query in both], [other[query] for query in both]
+    return Judged(_mean(one), _mean(two), paired_bootstrap(one, two, seed), len(both))
+
+
+def compare_with_own(
+    with_set: Sequence[Scored], own: Sequence[Scored], seed: int, judged: Judged | None = None
+) -> AgainstOwn:
+    """Compare the held-out answers with the set and with the prompt's own examples, scored by the same heuristics."""
+    own = _judgeable(own)
+    one, other = _by_query(_judgeable(with_set)), _by_query(own)
+    both = sorted(one.keys() & other.keys())
+    gain = paired_bootstrap([one[q] for q in both], [other[q] for q in both], seed) if both else Interval(0, 0, 0)
+    return AgainstOwn(_valid(own), _mean(list(other.values())), gain, judged)
+
+
+def comparison_lines(proof: Proof) -> list[str]:
+    """Return what a judge says of a set that scores better than none, and how it compares with the prompt's own."""
+    if not proof.gain.low > 0:
+        return []
+    lines = []
+    if proof.judge_asked:
+        lines.append(_judged_line("without", proof.judged))
+    if proof.own is not None:
+        verdict = {"worse": "the set is worse, by more than chance", "better": "the set is better, by more than chance"}
+        shares = f"{proof.own.valid_share:.0%} valid, score {proof.own.mean_score:.2f}"
+        gain = f"the set's gain is {_in_words(proof.own.gain)}"
+        said = verdict.get(proof.own.verdict, "no difference beyond chance")
+        lines.append(f"with the prompt's own examples: {shares}, {gain}: {said}")
+        if proof.judge_asked:
+            lines.append(_judged_line("with the prompt's own examples", proof.own.judged))
+    return lines
+
+
+def _judged_line(other: str, judged: Judged | None) -> str:
+    if judged is None:
+        return f"the judge's verdicts can't be used: no comparison by them with the answers {other}"
+    shares = f"{judged.with_set:.0%} of the pairs are good with the set, {judged.other:.0%} {other}"
+    return f"by the judge, {shares}, {_in_words(judged.gain)} over {judged.asked} queries"
+
+
+def _in_words(gain: Interval) -> str:
+    return f"{gain.mean:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})"
 
 
 def _judgeable(scored: Sequence[Scored]) -> list[Scored]:

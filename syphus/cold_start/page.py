@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from syphus.answers.scoring import Heuristic, Scored
 from syphus.cold_start.candidates import PINNED, TAKEN
-from syphus.cold_start.evaluation import Proof
+from syphus.cold_start.evaluation import Proof, comparison_lines
 from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.cold_start.trials import describe_model
 from syphus.formats.html_page import Html, meter, tag, text, write_document
@@ -201,7 +201,8 @@ def _side_by_side(found: SearchResult) -> str:
             f'<div class="two"><div><h4>without examples</h4>{_answer(plain) if plain else "-"}</div>'
             f"<div><h4>with the set</h4>{_answer(scored)}</div></div></details>\n"
         )
-    note = "<p>The queries that gain the least from the set come first.</p>"
+    lines = "".join(f"<p>{text(line[0].upper() + line[1:])}.</p>\n" for line in comparison_lines(best.proof))
+    note = f"{lines}<p>The queries that gain the least from the set come first.</p>"
     return f"<h2>Held-out queries, without and with the set</h2>\n{note}\n{''.join(blocks)}"
 
 

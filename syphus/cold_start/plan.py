@@ -27,6 +27,7 @@ class SearchPlan(ColdStartOptions):
 
     seed: int = 0
     thresholds: Thresholds | None = None  #: None: see `effective_thresholds`
+    own_examples: bool = False  #: the prompt has examples of its own, which the set is compared with
 
     @classmethod
     def from_options(cls, options: ColdStartOptions, seed: int) -> SearchPlan:
@@ -61,12 +62,15 @@ class SearchPlan(ColdStartOptions):
         """Return the maximum number of requests of `rounds` rounds, by default of all.
 
         A round asks for candidates, has them judged with `--judge`, and asks the held-out queries. All but the last
-        also leave out each example in turn. The held-out queries are asked once without examples.
+        also leave out each example in turn. The held-out queries are asked once without examples, and once with those
+        of the prompt, if it has any. Their pairs are judged each time, but not where an example is left out.
         """
         rounds = self.rounds if rounds is None else rounds
         candidates = self.sample * self.answers
-        each = candidates * (1 + (self.judge if judged is None else judged)) + self.held_out
-        return self.held_out + rounds * each + (rounds - 1) * self.examples * self.held_out
+        held_out = self.held_out * (1 + self.judge_held_out)
+        each = candidates * (1 + (self.judge if judged is None else judged)) + held_out
+        once = held_out * (1 + self.own_examples)
+        return once + rounds * each + (rounds - 1) * self.examples * self.held_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class SearchRound:
     proof: Proof | None = None
     with_set: tuple[Scored, ...] = ()
     without: tuple[Scored, ...] = ()
+    own: tuple[Scored, ...] = ()  #: the held-out answers with the prompt's own examples, if it has any
     harmful: tuple[AblationResult, ...] = ()
     fates: Mapping[str, str] = field(default_factory=dict)
 

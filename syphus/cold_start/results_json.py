@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 
 from syphus.answers.scoring import Scored
-from syphus.cold_start.evaluation import Proof
+from syphus.cold_start.evaluation import Interval, Judged, Proof
 from syphus.cold_start.plan import SearchResult, SearchRound
 from syphus.formats.report import Report
 from syphus.io.durable import replace_file
@@ -59,8 +59,33 @@ def _proof(proof: Proof) -> dict[str, object]:
         "copies": proof.copies,
         "with_the_set": {"valid_share": proof.valid_share, "score": proof.mean_score},
         "without": {"valid_share": proof.plain_share, "score": proof.plain_score},
-        "gain": {"mean": proof.gain.mean, "low": proof.gain.low, "high": proof.gain.high},
+        "gain": _interval(proof.gain),
+        "judged": _judged(proof.judged),
+        "own_examples": {
+            "valid_share": proof.own.valid_share,
+            "score": proof.own.mean_score,
+            "gain": _interval(proof.own.gain),
+            "judged": _judged(proof.own.judged),
+            "the_set_is": proof.own.verdict or "not different",
+        }
+        if proof.own
+        else None,
     }
+
+
+def _judged(judged: Judged | None) -> dict[str, object] | None:
+    if judged is None:
+        return None
+    return {
+        "with_the_set": judged.with_set,
+        "other": judged.other,
+        "gain": _interval(judged.gain),
+        "queries": judged.asked,
+    }
+
+
+def _interval(gain: Interval) -> dict[str, float]:
+    return {"mean": gain.mean, "low": gain.low, "high": gain.high}
 
 
 def _scored(scored: Scored) -> dict[str, object]:

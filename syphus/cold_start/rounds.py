@@ -12,7 +12,16 @@ from typing import NamedTuple
 
 from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.candidates import CandidatePool, SearchContext
-from syphus.cold_start.evaluation import AblationResult, Proof, find_harmful, prove
+from syphus.cold_start.evaluation import (
+    AblationResult,
+    Judged,
+    Proof,
+    compare_with_own,
+    comparison_lines,
+    find_harmful,
+    judge_shares,
+    prove,
+)
 from syphus.cold_start.example_selection import sample_random, sample_spread
 from syphus.cold_start.plan import SearchRound
 from syphus.cold_start.prompt_file import make_template
@@ -32,6 +41,7 @@ class ProofResult(NamedTuple):
     proof: Proof
     with_set: tuple[Scored, ...]
     without: tuple[Scored, ...]
+    own: tuple[Scored, ...] = ()
 
 
 class Prover:
@@ -57,7 +67,28 @@ class Prover:
         title = f"round {number}, with the set"
         with_set = self._score_answers(f"{COLD_START} {number} with", self.template(chosen), number, title)
         proof = prove(with_set, without, self._plan.seed, self._plan.effective_thresholds)
-        return ProofResult(proof, with_set, without)
+        if not proof.is_better:
+            return ProofResult(proof, with_set, without)
+        own_template = self._context.own
+        judged = self._judge(number, with_set, "without", without)
+        own: tuple[Scored, ...] = ()
+        against_own = None
+        if own_template is not None:
+            own = self._score_answers(f"{COLD_START} own", own_template, number, "with the prompt's own examples")
+            by_judge = self._judge(number, with_set, "own", own)
+            against_own = compare_with_own(with_set, own, self._plan.seed, by_judge)
+        return ProofResult(proof.completed(self._plan.judge_held_out, judged, against_own), with_set, without, own)
+
+    def _judge(self, number: int, with_set: Sequence[Scored], name: str, other: Sequence[Scored]) -> Judged | None:
+        """Have the pairs of both judged; what was judged before is not asked again."""
+        if not self._plan.judge_held_out:
+            return None
+        trials = self._context.trials
+        one, two = (
+            trials.judge_pairs(f"{COLD_START} {which} judged", [each.candidate for each in scored])
+            for which, scored in ((f"{number} with", with_set), (name, other))
+        )
+        return judge_shares(one, two, len(with_set), self._plan.seed)
 
     def find_harmful(self, number: int, chosen: Sequence[Scored], with_set: Sequence[Scored]) -> list[AblationResult]:
         """Leave out one example at a time; return those without which answers are better, the worst first."""
@@ -150,12 +181,14 @@ class SearchLoop:
 
     def _prove(self, prover: Prover) -> None:
         last = self.rounds[-1]
-        proof, with_set, without = prover.prove(last.number, last.chosen)
-        self._update(replace(last, proof=proof, with_set=with_set, without=without))
+        proof, with_set, without, own = prover.prove(last.number, last.chosen)
+        self._update(replace(last, proof=proof, with_set=with_set, without=without, own=own))
         shares = f"{proof.valid_share:.0%} valid with the set, {proof.plain_share:.0%} without"
         gain = f"score {proof.mean_score:.2f}, {proof.gain.mean:+.2f} ({proof.gain.low:+.2f} to {proof.gain.high:+.2f})"
         verdict = "satisfactory" if proof.satisfactory else f"not satisfactory: {'; '.join(proof.missing)}"
         self._say(f"round {last.number}: {shares}, {gain}: {verdict}")
+        for line in comparison_lines(proof):
+            self._say(f"round {last.number}: {line}")
 
     def _is_satisfied(self) -> bool:
         proof = self.rounds[-1].proof

@@ -53,6 +53,8 @@ class ColdStart:
 
     def __init__(self, prepared: PreparedRun, plan: SearchPlan, store: Store, observer: Observer) -> None:
         self._prepared = replace(prepared, template=replace(prepared.template, in_context=()))
+        self._own = prepared.template if prepared.template.in_context and not plan.pinned else None
+        plan = replace(plan, own_examples=self._own is not None)
         self._plan = plan
         self._store = store
         self._observer = observer
@@ -98,7 +100,7 @@ class ColdStart:
             self._observer.say(f"The pinned examples have about {size:,} tokens, more than --tokens {plan.tokens}.")
 
     def _make_loop(self, plan: SearchPlan) -> SearchLoop:
-        context = SearchContext(plan, self._prepared.template, self._store, self._trials, self._scorer)
+        context = SearchContext(plan, self._prepared.template, self._store, self._trials, self._scorer, self._own)
         return SearchLoop(context, self._observer.say, self._show)
 
     def _finish(self, stopped_by: SyphusError | None) -> ColdStartResult:

@@ -30,6 +30,7 @@ from syphus.pipeline.stage import Judgement, PluginFaultError, Stage
 from syphus.plugins.contract import AbstractDataset
 from syphus.plugins.hook_results import checked
 from syphus.plugins.prompts import PromptTemplate
+from syphus.runs import pair_verdicts
 from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest
 from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage
 from syphus.runs.prepare import PreparedRun
@@ -196,6 +197,32 @@ class TrialRunner:
         rows = list({each.key: judge_query(each, _digest(settings)) for each in candidates}.values())
         answers = self._answer(JudgeStage(name, builder, CANDIDATE_RUBRIC), settings, rows)
         return {each.query.id: read_verdict(each.detail) for each in answers if each.state is State.OK}
+
+    def judge_pairs(self, name: str, candidates: Sequence[Candidate]) -> dict[str, float]:
+        """Return the share of good pairs that the model finds in answers to different queries, by the query's id.
+
+        An answer that was rejected has none; one that was refused or failed, or whose verdict can't be used, is left
+        out. Raises the `SyphusError` that stopped it.
+        """
+        builder = self._runner.request_builder
+        settings = {
+            "model": builder.model,
+            "simulated": self._prepared.options.offline,
+            **builder.parameters,
+            "temperature": JUDGE_TEMPERATURE,
+        }
+        source = pair_verdicts.JudgedAnswer(0, 0, f"{builder.model} {_digest(settings)}")
+        accepted = [each for each in candidates if each.state is State.OK and each.pairs]
+        rows = [pair_verdicts.judge_query(each.query.id, each.user_turn, each.pairs, (), source) for each in accepted]
+        names = {row.id: each.query.id for row, each in zip(rows, accepted, strict=True)}
+        shares = {each.query.id: 0.0 for each in candidates if each.state in (State.INVALID, State.TRUNCATED)}
+        for answer in self._answer(JudgeStage(name, builder, pair_verdicts.VERDICTS_RUBRIC), settings, rows):
+            count = len(pair_verdicts.judged_pairs(answer.query).pairs)
+            verdicts = pair_verdicts.read_verdicts(answer.detail, count)[0] if answer.state is State.OK else ()
+            if verdicts:
+                good = sum(not each.fault and each.is_useful for each in verdicts)
+                shares[names[answer.query.id]] = good / len(verdicts)
+        return shares
 
     def _answer(self, stage: Stage, settings: dict[str, object], rows: Sequence[Query]) -> list[AnsweredQuery]:
         register(self._store, stage.name, rows, _take_all, lambda _: None)

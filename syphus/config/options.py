@@ -238,6 +238,9 @@ class ColdStartOptions:
     tokens: int = option(2_000, "Maximum tokens of all examples together.", minimum=1)
     strategy: str = option("diverse", "How to choose examples: diverse, best or random.", metavar="NAME")
     judge: bool = option(False, "Have the model judge the answers, too.")
+    judge_held_out: bool = option(
+        True, "Have the model judge the pairs of the held-out queries, with the set and without."
+    )
     pinned: str = option("", "Prompt file whose examples are in every set.", metavar="FILE")
     review: bool = option(False, "Accept, reject or edit the examples before they are tested.")
     write_prompt: bool = option(False, "Write the prompt to the dataset's own prompt file; keep the old one as .old.")

@@ -33,11 +33,11 @@ from syphus.quality.estimates import LOOKS_Z, BadCount, BadSums, Z, is_known
 from syphus.runs.clean import rejudge_queries
 from syphus.runs.cost_estimate import estimated_line, format_line
 from syphus.runs.generate import GenerateStage
-from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric, make_breaker, pair_key
+from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, make_breaker, pair_key
 from syphus.runs.outputs import open_pairs
 from syphus.runs.pair_verdicts import (
     NOT_USEFUL,
-    VERDICTS_SCHEMA,
+    VERDICTS_RUBRIC,
     JudgedAnswer,
     JudgedPairs,
     PairVerdict,
@@ -61,13 +61,8 @@ _MARGIN = 0.02  # by which the share of a growing sample is to be known, unless 
 _GROWTH = 1.5  # of the sample with each batch
 _VERDICT_TOKENS = 60  # of a typical verdict on one pair
 
-PAIR_RUBRIC = Rubric(
-    judge_messages,
-    VERDICTS_SCHEMA,
-    lambda text, query: read_verdicts(text, len(judged_pairs(query).pairs))[1],
-    shared=1,
-    in_order=True,
-    checks=lambda text, query: {JUDGED_BAD: any(each.fault for each in _verdicts_in(text, query))},
+PAIR_RUBRIC = VERDICTS_RUBRIC._replace(
+    checks=lambda text, query: {JUDGED_BAD: any(each.fault for each in _verdicts_in(text, query))}
 )
 
 

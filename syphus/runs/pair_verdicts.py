@@ -10,6 +10,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.answers.parsing.json_answers import delimit_data, read_single_object
+from syphus.runs.judge import Rubric
 from syphus.types import Message, Pair, PromptImage, Query
 
 #: What is asked about each pair, and what the fault is called if the answer is no. The first that fails is the fault.
@@ -159,3 +160,13 @@ def read_verdicts(text: str, count: int) -> tuple[tuple[PairVerdict, ...], str]:
     if len(found) < count:
         return (), "a pair has no verdict"
     return tuple(found[number] for number in range(1, count + 1)), ""
+
+
+#: Whether the pairs of a query are good.
+VERDICTS_RUBRIC = Rubric(
+    judge_messages,
+    VERDICTS_SCHEMA,
+    lambda text, query: read_verdicts(text, len(judged_pairs(query).pairs))[1],
+    shared=1,
+    in_order=True,
+)

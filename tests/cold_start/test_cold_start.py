@@ -57,6 +57,47 @@ def test_a_set_is_found_and_proven(done: tuple[Cold, int]) -> None:
     assert said(cold, "satisfactory")
 
 
+def test_the_pairs_of_the_held_out_queries_are_judged_with_the_set_and_without(done: tuple[Cold, int]) -> None:
+    cold, _ = done
+    assert cold.found.best is not None
+    proof = cold.found.best.proof
+    assert proof is not None
+    assert proof.judged is not None
+    assert proof.judged.gain.low > 0
+    assert proof.judged.with_set > 0.95 > proof.judged.other
+    assert said(cold, "of the pairs are good with the set, ")
+    told = json.loads((cold.folder / "cold_start.json").read_text("utf-8"))["rounds"][-1]["proof"]
+    assert told["judged"]["gain"]["low"] == proof.judged.gain.low
+    assert told["own_examples"] is None
+    assert {"cold start without judged", "cold start 1 with judged"} <= set(stages(cold.folder))
+
+
+def test_the_set_is_compared_with_the_examples_of_the_prompt(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        own = tmp_path / "own.yaml"
+        given = options(tmp_path, endpoint, prompt_path=str(own))
+        own.write_text(Path(bare_prompt(tmp_path)).read_text("utf-8") + GOOD, "utf-8")
+        cold = search(given, {"rounds": 1})
+        assert endpoint.stats.requests <= SearchPlan(**{**SMALL, "rounds": 1}, own_examples=True).max_requests()
+    assert cold.found.best is not None
+    proof = cold.found.best.proof
+    assert proof is not None
+    assert proof.own is not None
+    assert len(cold.found.best.own) == SMALL["held_out"]
+    assert proof.own.judged is not None
+    assert said(cold, "with the prompt's own examples: ")
+    assert "own examples: " in (cold.folder / "cold_start.html").read_text("utf-8")
+
+
+def test_no_judge_is_asked_if_it_is_left_out(tmp_path: Path) -> None:
+    with teachable() as endpoint:
+        cold = search(options(tmp_path, endpoint), {"rounds": 1, "judge_held_out": False})
+    assert cold.found.best is not None
+    assert cold.found.best.proof is not None
+    assert (cold.found.best.proof.judge_asked, cold.found.best.proof.judged) == (False, None)
+    assert not said(cold, "judge")
+
+
 def test_the_ledger_knows_what_was_found(done: tuple[Cold, int]) -> None:
     cold, requests = done
     store = open_for_reading(cold.folder)
@@ -212,11 +253,11 @@ def test_a_repeated_search_reads_the_ledger_and_ends_the_same(tmp_path: Path) ->
 
 def test_another_system_message_is_asked_again_in_the_same_stages(tmp_path: Path) -> None:
     with teachable() as endpoint:
-        search(options(tmp_path, endpoint), {"rounds": 1})
+        search(options(tmp_path, endpoint), {"rounds": 1, "judge_held_out": False})
         asked = endpoint.stats.requests
         given = options(tmp_path, endpoint)
         bare_prompt(tmp_path, SYSTEM.replace("photo", "picture"))
-        cold = search(given, {"rounds": 1})
+        cold = search(given, {"rounds": 1, "judge_held_out": False})
         assert endpoint.stats.requests == 2 * asked
         assert "picture" in (cold.folder / "prompt.yaml").read_text("utf-8")
         assert endpoint.stats.dup_after_ok == 0

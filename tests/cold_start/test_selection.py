@@ -11,7 +11,17 @@ from random import Random
 import pytest
 
 from syphus.answers.scoring import Candidate, Scored, ScoringContext, score_all
-from syphus.cold_start.evaluation import Proof, Thresholds, find_harmful, paired_bootstrap, prove, share_interval
+from syphus.cold_start.evaluation import (
+    Proof,
+    Thresholds,
+    compare_with_own,
+    comparison_lines,
+    find_harmful,
+    judge_shares,
+    paired_bootstrap,
+    prove,
+    share_interval,
+)
 from syphus.cold_start.example_selection import choose, sample_random, sample_spread, tokens
 from syphus.cold_start.rubric import VERDICT_SCHEMA, judge_heuristic, read_verdict, rubric_messages
 from syphus.types import Pair, Query, State
@@ -225,6 +235,45 @@ def test_a_gain_that_may_be_chance_does_not_count_unless_the_threshold_allows_it
     assert prove_sets(noisy, GOOD).gain.mean > 0
     assert [line[:9] for line in prove_sets(noisy, GOOD).missing] == ["not bette"]
     assert prove(noisy, GOOD, 1, Thresholds(gain=-0.2)).satisfactory
+
+
+def _shares(*values: float) -> dict[str, float]:
+    return {f"{number}": value for number, value in enumerate(values * 10)}
+
+
+def test_a_set_that_no_judge_finds_better_is_not_satisfactory() -> None:
+    proof = prove_sets(GOOD, PLAIN)
+    better = judge_shares(_shares(0.8, 0.6), _shares(0.4, 0.5), 20, 1)
+    assert better is not None
+    assert round(better.gain.mean, 2) == 0.25
+    assert proof.completed(True, better, None).satisfactory
+    for with_set, other in ((_shares(0.5, 0.7), _shares(0.7, 0.5)), (_shares(0.1, 0.2), _shares(0.9, 0.9))):
+        completed = proof.completed(True, judge_shares(with_set, other, 20, 1), None)
+        assert not completed.satisfactory
+        assert completed.missing[0].startswith("not better than without examples by the judge: ")
+    assert not completed.is_better  # the judge finds it worse, so --accept-examples does not take it either
+    at_the_top = judge_shares(_shares(1.0, 0.9), _shares(0.9, 1.0), 20, 1)
+    assert proof.completed(True, at_the_top, None).satisfactory  # there is nothing to gain
+
+
+def test_verdicts_on_too_few_queries_say_nothing() -> None:
+    few = {"1": 1.0, "2": 1.0}
+    assert judge_shares(few, _shares(0.0), 20, 1) is None
+    completed = prove_sets(GOOD, PLAIN).completed(True, None, None)
+    assert completed.satisfactory
+    assert "verdicts can't be used" in comparison_lines(completed)[0]
+
+
+def test_a_set_that_is_worse_than_the_examples_of_the_prompt_is_not_satisfactory() -> None:
+    best = [scored(f"{i}", 0.95 + i / 500) for i in range(20)]
+    proof = prove_sets(GOOD, PLAIN)
+    worse = proof.completed(False, None, compare_with_own(GOOD, best, 1))
+    assert not worse.satisfactory
+    assert worse.missing[0].startswith("worse than the prompt's own examples: score -")
+    assert "the set is worse, by more than chance" in comparison_lines(worse)[0]
+    equal = proof.completed(False, None, compare_with_own(GOOD, GOOD, 1))
+    assert equal.satisfactory
+    assert "no difference beyond chance" in comparison_lines(equal)[0]
 
 
 def test_nothing_asked_proves_nothing() -> None:
