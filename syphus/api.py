@@ -228,7 +228,12 @@ def _convert(dataset: Dataset, values: ConversionOptions, observer: Observer) ->
 
     options = make_options(ConvertOptions, {**_without_display(values), "name": dataset_name(dataset)})
     progress = ConversionProgressFormatter(observer.converting)
-    return convert_images(options, progress.update, observer.say, progress.update_download)
+    callbacks = progress.update, observer.say, progress.update_download
+    if not options.ray:
+        return convert_images(options, *callbacks)
+    from syphus.cluster.ray_convert import ray_pool  # loaded only for --ray
+
+    return convert_images(options, *callbacks, open_pool=ray_pool(options))
 
 
 @machine_faults()

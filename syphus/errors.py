@@ -4,6 +4,7 @@
     ├── UsageError            exit 2   something must be fixed before anything is sent
     │   ├── ConfigError                the endpoint, an option or the YAML config
     │   │   ├── AddressError           a base URL that is wrong, with the right one
+    │   │   ├── NodesLostError         no node of a cluster is left
     │   │   └── NoEndpointError        no endpoint or no model is configured
     │   ├── InputError                 the annotations
     │   │   └── ImageError             an image that is sent with a query
@@ -67,6 +68,10 @@ class ConfigError(UsageError):
 
 class AddressError(ConfigError):
     """The base URL is wrong, and the right one is in the message."""
+
+
+class NodesLostError(ConfigError):
+    """No node is left of the cluster that requests are sent from."""
 
 
 class NoEndpointError(ConfigError):

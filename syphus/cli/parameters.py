@@ -87,7 +87,8 @@ GROUPS: dict[type, dict[str, str]] = {
     Options: {
         INPUT: "name query_inputs_path example slice_start slice_end random_sample allow_bad_rows check_input "
         "prompt_path datasets_dir cold_start accept_examples",
-        ENDPOINT: "offline config model batch deadline wait batch_file batch_results timeout no_hedging max_attempts",
+        ENDPOINT: "offline config model batch deadline wait batch_file batch_results ray ray_local timeout "
+        "no_hedging max_attempts",
         SAMPLING: "temperature top_p max_tokens reasoning_effort verbosity structured seed max_rounds no_sharing retry "
         "retry_reason",
         LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain "
@@ -103,7 +104,7 @@ GROUPS: dict[type, dict[str, str]] = {
         INPUT: "name image_path image_root query_inputs_path allow_bad_rows from_ download requests_per_second "
         "datasets_dir",
         IMAGES: "size keep_aspect original image_format quality lenient max_pixels",
-        LIMITS: "num_threads timeout max_bad",
+        LIMITS: "num_threads ray timeout max_bad",
         OUTPUT: "output layout part_mb restart json",
     },
     ColdStartOptions: {"Search": "rounds examples sample answers held_out tokens strategy judge judge_held_out pinned "

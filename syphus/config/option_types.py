@@ -61,6 +61,8 @@ class EndpointValues(TypedDict, total=False):
     wait: bool
     batch_file: str | Path | None
     batch_results: str | Path | Sequence[str | Path]
+    ray: str
+    ray_local: bool
     drain: float
 
 

@@ -66,18 +66,14 @@ class Options:
     datasets_dir: tuple[Path, ...] = option((), "Search this folder for plugins, too; can be repeated.")
 
     cold_start: str = option("auto", "Find in-context examples first: auto (if the prompt has none), always or never.")
-
     accept_examples: bool = option(
         False, "Accept examples that are significantly better than none, even if they are not satisfactory."
     )
-
     output_dir: Path = option(Path("output"), "Folder for runs.")
     dataset_version: str = option("v1", "Name of this run; its folder is OUTPUT_DIR/NAME/DATASET_VERSION.")
     accept_changes: bool = option(False, "Continue even if settings or finished rows have changed.")
     retry: tuple[State, ...] = option((), "Retry queries in these states: failed,invalid,refused,truncated, or all.")
-
     retry_reason: str = option("", "With --retry, only queries whose reason contains this.", metavar="TEXT")
-
     offline: bool = option(False, "Use the simulated endpoint: made-up answers, free of charge.")
     config: Path | None = option(None, "YAML file with endpoint, sampling, limits and prices.")
     model: str | None = option(None, "Model, or deployment on Azure.")
@@ -169,6 +165,8 @@ class Options:
     wait: bool = option(True, "Wait for batches; after --no-wait, the same command collects them later.")
     batch_file: Path | None = option(None, "Write the requests to a file, to submit it by hand.", metavar="FILE")
     batch_results: tuple[Path, ...] = option((), "Read the results of such a file; can be repeated.", metavar="FILE")
+    ray: str = option("", "Send from the nodes of this Ray cluster: HOST:PORT, or auto.", metavar="ADDRESS")
+    ray_local: bool = option(False, "With --ray, each node asks the server on it, such as http://127.0.0.1:8000/v1.")
     timeout: float | None = option(
         None, "Maximum seconds of one attempt (default: 180); attempts that are much slower than usual end earlier."
     )

@@ -56,6 +56,7 @@ class NoReplyKind(StrEnum):
     UNREADABLE = "unreadable body"
     INTERRUPTED = "interrupted"  #: by this process, which was asked to stop
     GIVEN_UP = "given up"  #: by this process: it took much longer than others, and is sent again
+    NODE_LOST = "node lost"  #: the node of a cluster that had sent it, with the reply if one had come
     SUPERSEDED = "not waited for"  #: by this process: a second request for the same row was answered first
 
     @property

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -91,11 +91,17 @@ class PreparedRequest(NamedTuple):
 class RemoteEndpoint:
     """One route of one endpoint. Create it inside a running event loop and `close` it there.
 
-    Raises `ConfigError` for settings that the SDK or the transport can't use.
+    `transport` is one that sends otherwise than from this process; the endpoint closes it. Raises `ConfigError` for
+    settings that the SDK or the transport can't use.
     """
 
     def __init__(
-        self, config: EndpointConfig, connections: int, redactor: SecretRedactor, route: ApiRoute = CHAT_ROUTE
+        self,
+        config: EndpointConfig,
+        connections: int,
+        redactor: SecretRedactor,
+        route: ApiRoute = CHAT_ROUTE,
+        transport: Transport | None = None,
     ) -> None:
         self.config = config
         self._route = route
@@ -106,7 +112,7 @@ class RemoteEndpoint:
         capturing_client = httpx2.AsyncClient(transport=httpx2.MockTransport(self._capture), trust_env=False)
         with translate_sdk_errors(self.host, redactor):
             self._client = _sdk_client(config, capturing_client, self._tokens, redactor)
-        self._transport = Transport(config.base_url, connections, redactor, config.verify_tls)
+        self._transport = transport or Transport(config.base_url, connections, redactor, config.verify_tls)
         self._prepared: PreparedRequest | None = None
         self._refused: PreparedRequest | None = None
         self._fault: ConfigError | None = None
@@ -119,10 +125,14 @@ class RemoteEndpoint:
         Raises `NoReplyError` if none came, and `ConfigError` if the request can't be signed. There is no timeout: that
         is up to the caller.
         """
+        return await self._receive(lambda url, headers: self._transport.post(url, headers, body))
+
+    async def _receive(self, post: Callable[[URL, Mapping[str, str]], Awaitable[Reply]]) -> Reply:
+        """Return the reply that `post` gets from this address with these headers, without secrets."""
         prepared = self._prepared
         if prepared is None or not self._is_signed():
             prepared = await self._prepare()
-        reply = await self._transport.post(prepared.url, prepared.headers, body)
+        reply = await post(prepared.url, prepared.headers)
         if not self._is_address_known:
             await self._check_address(reply)
         if 200 <= reply.status < 300:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -72,6 +72,25 @@ def _dump_adapted(fields: dict[str, object]) -> bytes:
     if RESPONSE_FORMAT in fields:
         fields = {**fields, RESPONSE_FORMAT: orjson.Fragment(orjson.dumps(fields[RESPONSE_FORMAT]))}
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+
+
+class UnbuiltBody(NamedTuple):
+    """A body with images that is built where it is sent: `load` builds it, and `finish` makes the last changes.
+
+    It can be pickled if both can. `build` blocks, and raises `ImageError`.
+    """
+
+    load: Callable[[], bytes]
+    finish: Callable[[bytes], bytes]
+
+    def build(self) -> bytes:
+        """Return the body as it is sent."""
+        return self.finish(self.load())
+
+
+def as_it_is(body: bytes) -> bytes:
+    """Return a body that needs no changes."""
+    return body
 
 
 class PromptImages(Protocol):

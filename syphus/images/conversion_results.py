@@ -6,11 +6,11 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from syphus.errors import ImageError, InputError, UsageError
 from syphus.images.conversion_units import (
@@ -20,7 +20,7 @@ from syphus.images.conversion_units import (
     conversion_units,
     summarize_units,
 )
-from syphus.images.convert_options import MISSING, ConvertOptions, ImageJob, require_decoders
+from syphus.images.convert_options import MISSING, ConvertOptions, EncodeOptions, ImageJob, require_decoders
 from syphus.images.convert_state import DOWNLOADS_FILE, DownloadLog, SourcePosition
 from syphus.images.pool import DecoderPool
 from syphus.images.store import part_paths, read_images
@@ -31,6 +31,17 @@ from syphus.plugins.discovery import find_plugin
 from syphus.plugins.hook_results import image_sources
 
 T = TypeVar("T")
+
+
+class Decoders(Protocol):
+    """Decodes files somewhere; `DecoderPool` does so in processes of this machine."""
+
+    def results(self, jobs: Iterable[ImageJob]) -> Iterator[tuple[int, float, bytes | str]]:
+        """Yield job number, key, and image or reason, in the order of `DecoderPool.results`."""
+        ...
+
+
+OpenPool: TypeAlias = Callable[[EncodeOptions, int, float], AbstractContextManager[Decoders]]
 
 
 class ImageResult(NamedTuple):
@@ -46,11 +57,19 @@ class ImageResult(NamedTuple):
 
 
 class DatasetResults:
-    """Images decoded from the files of a dataset. Creating it downloads missing photos if `options` ask for that."""
+    """Images decoded from the files of a dataset. Creating it downloads missing photos if `options` ask for that.
+
+    `open_pool` opens the decoders, from how images are encoded, the number of processes, and the seconds for an image.
+    """
 
     def __init__(
-        self, options: ConvertOptions, on_message: Callable[[str], None], on_download: Callable[[int, int], None]
+        self,
+        options: ConvertOptions,
+        on_message: Callable[[str], None],
+        on_download: Callable[[int, int], None],
+        open_pool: OpenPool = DecoderPool,
     ) -> None:
+        self._open_pool = open_pool
         plugin = find_plugin(options.name, options.datasets_dir)
         self._options = options
         self._dataset = plugin.create("", options.query_inputs_path)
@@ -84,7 +103,7 @@ class DatasetResults:
                 yield unit.job(number, roots, threads)
 
         count = min(processes, self.summary.units)
-        with DecoderPool(self._options.encode_options, count, self._options.timeout) as pool:
+        with self._open_pool(self._options.encode_options, count, self._options.timeout) as pool:
             yield from self._with_ids(pool.results(jobs()), units, position)
 
     def _with_ids(

@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 from syphus.errors import InputError, RunError
 from syphus.images import part_writer as outputs
-from syphus.images.conversion_results import DatasetResults, ImageResult, StoreResults, file_size
+from syphus.images.conversion_results import DatasetResults, ImageResult, OpenPool, StoreResults, file_size
 from syphus.images.conversion_units import SourceSummary
 from syphus.images.convert_options import ConvertOptions, check_options, require_decoders
 from syphus.images.convert_state import ConversionState, SourcePosition
 from syphus.images.index import FILE as INDEX
 from syphus.images.part_writer import PartWriter, read_note
+from syphus.images.pool import DecoderPool
 from syphus.images.store import part_paths
 from syphus.io.durable import storage_faults
 from syphus.io.parquet import require_pyarrow
@@ -97,12 +98,14 @@ def convert(
     on_progress: ProgressCallback,
     on_message: Callable[[str], None],
     on_download: Callable[[int, int], None],
+    *,
+    open_pool: OpenPool = DecoderPool,
 ) -> ConversionResult:
     """Convert the images, or resume the same conversion after a stop.
 
-    `on_download` gets the numbers of photos checked and downloaded so far, before the conversion starts. Raises
-    `UsageError` for bad options, for settings or sources that differ from those before the stop, and if more than
-    `max_bad` of the images are bad; `StorageError` if the disk fails. Finished parts are kept.
+    `on_download` gets the numbers of photos checked and downloaded so far, before the conversion starts. `open_pool`
+    opens the decoders. Raises `UsageError` for bad options, for settings or sources that differ from those before the
+    stop, and if more than `max_bad` of the images are bad; `StorageError` if the disk fails. Finished parts are kept.
     """
     check_options(options)
     if not options.from_:
@@ -110,7 +113,9 @@ def convert(
     require_pyarrow("An image store")
     if options.restart:
         _remove_previous(options)
-    sources = StoreResults(options.from_) if options.from_ else DatasetResults(options, on_message, on_download)
+    sources = (
+        StoreResults(options.from_) if options.from_ else DatasetResults(options, on_message, on_download, open_pool)
+    )
     settings = settings_digest(options, sources.summary)
     if not options.work_dir.exists() and (existing := _existing_result(options, settings)):
         return existing

@@ -129,6 +129,7 @@ class ConvertOptions:
     layout: str = option("base64", "base64 (for Otter and MIMIC-IT) or datasets (raw bytes with the Image feature).")
     part_mb: int = option(256, "Megabytes of images per part.")
     num_threads: int = option(0, "Number of decoder processes (0 = one per core).")
+    ray: str = option("", "Decode on the nodes of this Ray cluster: HOST:PORT, or auto.", metavar="ADDRESS")
     max_bad: float = option(1.0, "Stop if more than this share of the images is bad; 1 never stops.")
     timeout: float = option(60.0, "Maximum seconds to decode an image, or to download a photo.")
     download: bool = option(False, "Download photos that are missing from --image-root.")
@@ -223,6 +224,7 @@ class ConversionValues(TypedDict, total=False):
     layout: str
     part_mb: int
     num_threads: int
+    ray: str
     max_bad: float
     timeout: float
     download: bool

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.connections import Reply
 from syphus.endpoints.prompt_cache import CACHE_FIELDS
 from syphus.endpoints.rate_limit_headers import stated_limits
+from syphus.endpoints.request import UnbuiltBody
 from syphus.errors import SyphusError
 from syphus.pipeline.concurrency import ALONE_SECONDS, AdaptiveConcurrency, unproven_limit
 from syphus.pipeline.deadlines import Latencies
@@ -56,6 +57,15 @@ class Endpoint(Protocol):
 
     async def close(self) -> None:
         """Close all connections."""
+        ...
+
+
+@runtime_checkable
+class BuildsBodies(Protocol):
+    """An endpoint that builds bodies with images itself, on the machine that sends them."""
+
+    async def send_unbuilt(self, body: UnbuiltBody) -> Reply:
+        """Build a body and send it. Raises what `Endpoint.send` raises, and `ImageError` if an image can't be sent."""
         ...
 
 
@@ -150,6 +160,16 @@ class EndpointState:
         """Pause until then, because the server refused a request of another run."""
         if until > self.paused_until:
             self.paused_until, self.paused_for = until, limit
+
+    async def send(self, body: bytes | UnbuiltBody) -> Reply:
+        """Send a body and return its reply; one that is not built goes only to an endpoint that builds bodies itself.
+
+        Raises what the endpoint raises.
+        """
+        if isinstance(body, bytes):
+            return await self.endpoint.send(body)
+        assert isinstance(self.endpoint, BuildsBodies)
+        return await self.endpoint.send_unbuilt(body)
 
     def change_threads(self, threads: int) -> None:
         """Replace the number of requests that may be in flight at most."""

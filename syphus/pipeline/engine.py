@@ -10,6 +10,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -29,7 +30,7 @@ from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.concurrency import Stoppable
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
-from syphus.pipeline.endpoint_state import EndpointState
+from syphus.pipeline.endpoint_state import Endpoint, EndpointState
 from syphus.pipeline.loop import REQUEST_LOG, Loop
 from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.parameters import LearnedParameters
@@ -49,6 +50,18 @@ _BUG_NOTE = (
     "This is a bug in Syphus, not a fault of your data, settings or disk. Please report it with the lines above. "
     "All answers up to the last commit are saved; the same command resumes after them."
 )
+
+
+class Fleet(Protocol):
+    """Machines that send the requests of a session, each of which was admitted here."""
+
+    def running(self, say: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
+        """Return a context in which they work; `say` tells people when one comes or goes."""
+        ...
+
+    def endpoints(self, config: EndpointConfig, redactor: SecretRedactor, route: ApiRoute) -> Sequence[Endpoint]:
+        """Return an endpoint as they ask it. It is several if each machine asks its own. Raises `ConfigError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,7 @@ class StageRun:
     control: StageControl | None = None  #: what people may change meanwhile
     sharing: Sharing | None = None  #: how it shares its limits with other runs
     pairs_wanted: int | None = None  #: accepted pairs after which nothing more is sent
+    fleet: Fleet | None = None  #: sends the requests, instead of this process
 
 
 async def run_stage(work: StageRun, config: Config, observer: Observer) -> SyphusError | None:
@@ -110,6 +124,8 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
     clock = AwakeClock()
     limits = session_limits(work, config)
     async with contextlib.AsyncExitStack() as opened:
+        if work.fleet is not None:
+            await opened.enter_async_context(work.fleet.running(observer.event))
         try:
             states = open_endpoints(work, config, limits, observer, clock(), opened)
             if work.sharing is not None:
@@ -148,12 +164,13 @@ def open_endpoints(
     """
     states: list[EndpointState] = []
     for endpoint in config.endpoints:
-        caches = PromptCaches(cache_rules(config), observer.say, cache_keys_name(config, endpoint))
-        caches.load(str(get_meta(work.store, caches.name) or "{}"), time.time(), now)
-        states.append(_endpoint_state(endpoint, work, limits, now, caches))
-        states[-1].announce, states[-1].note = observer.event, observer.note
-        states[-1].parameters = LearnedParameters.load(work.store, endpoint, config.model)
-        opened.push_async_callback(states[-1].endpoint.close)
+        for remote in _remotes(endpoint, work):
+            opened.push_async_callback(remote.close)
+            caches = PromptCaches(cache_rules(config), observer.say, cache_keys_name(config, endpoint))
+            caches.load(str(get_meta(work.store, caches.name) or "{}"), time.time(), now)
+            states.append(EndpointState(remote, limits, _per_minute(endpoint), now, caches))
+            states[-1].announce, states[-1].note = observer.event, observer.note
+            states[-1].parameters = LearnedParameters.load(work.store, endpoint, config.model)
     for state in states:
         state.on_disabled = partial(_report_left_out, states, observer)
     return states
@@ -237,19 +254,18 @@ def _stated_limits(states: Sequence[EndpointState]) -> dict[str, float]:
     return {what: sum(state.stated_limits[what] for state in states) for what in set.intersection(*kinds)}
 
 
-def _endpoint_state(
-    endpoint: EndpointConfig, work: StageRun, limits: SessionLimits, now: float, caches: PromptCaches
-) -> EndpointState:
+def _remotes(endpoint: EndpointConfig, work: StageRun) -> Sequence[Endpoint]:
+    if work.fleet is not None:
+        return work.fleet.endpoints(endpoint, work.redactor, work.route)
     from syphus.endpoints.remote_endpoint import RemoteEndpoint  # loads the SDK, which takes a while
 
-    given: Mapping[str, float | None] = {
-        "requests": endpoint.requests_per_minute,
-        "tokens": endpoint.tokens_per_minute,
-    }
-    per_minute = {what: limit for what, limit in given.items() if limit is not None}
     # as many connections as requests in flight, whose number may change
-    remote = RemoteEndpoint(endpoint, connections=0, redactor=work.redactor, route=work.route)
-    return EndpointState(remote, limits, per_minute, now, caches)
+    return [RemoteEndpoint(endpoint, connections=0, redactor=work.redactor, route=work.route)]
+
+
+def _per_minute(endpoint: EndpointConfig) -> Mapping[str, float]:
+    given = {"requests": endpoint.requests_per_minute, "tokens": endpoint.tokens_per_minute}
+    return {what: limit for what, limit in given.items() if limit is not None}
 
 
 def _report_left_out(states: Sequence[EndpointState], observer: Observer, left_out: EndpointState) -> None:

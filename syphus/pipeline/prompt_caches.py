@@ -20,6 +20,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.model_table import PromptCache
 from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_key, mark_body
+from syphus.endpoints.request import as_it_is
 from syphus.types import SharedPrefix, Usage
 
 WINDOW = 61.0  #: seconds in which a key is used as often as its machine takes in a minute; requests vary on their way
@@ -258,11 +260,16 @@ class PromptCaches:
             return 0
         return self._pool(prefix).take(demand, self._most_keys(per_minute), now)
 
+    def finisher(self, prefix: SharedPrefix | None, key: int) -> Callable[[bytes], bytes]:
+        """Return a function that makes a finished body as it is sent with this key. It can be pickled."""
+        if prefix is None or self.rules is None or self.rules.kind != "marked":
+            return as_it_is
+        name = cache_key(prefix, key) if key >= 0 else ""
+        return partial(mark_body, prefix=prefix, key=name, rules=self.rules)
+
     def body(self, body: bytes, prefix: SharedPrefix | None, key: int) -> bytes:
         """Return a finished body as it is sent with this key."""
-        if prefix is None or self.rules is None or self.rules.kind != "marked":
-            return body
-        return mark_body(body, prefix, cache_key(prefix, key) if key >= 0 else "", self.rules)
+        return self.finisher(prefix, key)(body)
 
     def end(self, prefix: SharedPrefix | None, key: int, usage: Usage | None, now: float) -> None:
         """Record that a request has ended; `usage` is that of its answer, None without one."""

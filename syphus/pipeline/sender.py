@@ -17,12 +17,13 @@ import orjson
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error, classify_no_reply
 from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind, Reply
 from syphus.endpoints.rate_limit_headers import retry_wait
-from syphus.errors import AddressError, BudgetError, ConfigError, ImageError, ProviderError
+from syphus.endpoints.request import UnbuiltBody
+from syphus.errors import AddressError, BudgetError, ConfigError, ImageError, NodesLostError, ProviderError
 from syphus.ledger.records import ANSWERED
 from syphus.ledger.sessions import RequestKind
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.deadlines import Attempt, Deadlines
-from syphus.pipeline.endpoint_state import EndpointState
+from syphus.pipeline.endpoint_state import BuildsBodies, EndpointState
 from syphus.pipeline.health import signature
 from syphus.pipeline.prompt_caches import NOTED_EVERY
 from syphus.pipeline.session_context import SessionContext
@@ -34,7 +35,8 @@ from syphus.types import Outcome, Request, State
 _INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
 _KINDS = {Action.PAUSE: RequestKind.LIMITED, Action.RETRY: RequestKind.FAILED}  # of requests without an answer
 request_listeners: list[Callable[[SendResult], None]] = []  #: get each request that has ended; nearly always none
-_BY_US = (NoReplyKind.INTERRUPTED, NoReplyKind.SUPERSEDED)  # so the endpoint is not at fault
+_CAUSES: Mapping[type[ConfigError], str] = {AddressError: "unknown address", NodesLostError: "no node"}
+_BY_US = (NoReplyKind.INTERRUPTED, NoReplyKind.SUPERSEDED, NoReplyKind.NODE_LOST)  # so the endpoint is not at fault
 
 
 class Ask:
@@ -112,20 +114,23 @@ class RequestSender:
         request = permit.request
         body = await self._body(request, permit)
         headers: Mapping[str, str] = {}
-        verdict = _INTERRUPTED
+        verdict: ReplyVerdict | None = _INTERRUPTED
         attempt = self._deadlines.limit(state.latencies, ask.item.times_given_up)
         ask.attempts.append(attempt)
         ON_BYTES.set(attempt.hear)
         try:
             async with attempt:
-                reply = await state.endpoint.send(body)
+                reply = await state.send(body)
             headers = reply.headers
-            verdict = _classify_reply(reply, request, body, state)
-            verdict = self._of_a_long_wait(verdict, headers, state.endpoint.host)
+            sent = body if isinstance(body, bytes) else request.body
+            verdict = self._of_a_long_wait(_classify_reply(reply, request, sent, state), headers, state.endpoint.host)
         except NoReplyError as error:
             verdict = classify_no_reply(error)
+        except ImageError:  # of a body that was to be built elsewhere: nothing was sent
+            verdict = None
+            raise
         except ConfigError as error:  # the request could not be signed, or not addressed
-            cause = "unknown address" if isinstance(error, AddressError) else "not signed"
+            cause = _CAUSES.get(type(error), "not signed")
             verdict = ReplyVerdict(Action.STOP, cause, str(error), "Fix that")
         except TimeoutError:
             seconds = self._deadlines.seconds
@@ -136,9 +141,12 @@ class RequestSender:
         finally:
             ask.attempts.remove(attempt)
             now, sent_at = self._session.clock(), permit.call.sent_at
-            self._settle(permit, request, headers, verdict, now)
-            self._update_endpoint(permit, ask.item.row.n, headers, verdict, now)
-            self._admission.notify()
+            if verdict is None:
+                self._admission.cancel(permit)
+            else:
+                self._settle(permit, request, headers, verdict, now)
+                self._update_endpoint(permit, ask.item.row.n, headers, verdict, now)
+                self._admission.notify()
         result = SendResult(verdict, state, now - sent_at, request, sent_at, headers)
         for listen in request_listeners:
             listen(result)
@@ -154,18 +162,20 @@ class RequestSender:
         advice = f"Wait until {until:%Y-%m-%d %H:%M}"
         return replace(verdict, action=Action.STOP, message=message, advice=advice, maybe_caused_by_row=True)
 
-    async def _body(self, request: Request, permit: Permit) -> bytes:
+    async def _body(self, request: Request, permit: Permit) -> bytes | UnbuiltBody:
         """Return the body as it is sent: with its images, and with what the prompt cache needs.
 
-        Only requests in flight hold their images. Threads encode them, one per core.
+        Only requests in flight hold their images. Threads encode them, one per core, unless the endpoint does it.
         """
-        caches, load_body = permit.endpoint_state.caches, request.load_body
-        prefix, key = permit.call.prefix, permit.call.cache_key
-        if load_body is None:
-            return caches.body(request.body, prefix, key)
+        finish = permit.endpoint_state.caches.finisher(permit.call.prefix, permit.call.cache_key)
+        if request.load_body is None:
+            return finish(request.body)
+        body = UnbuiltBody(request.load_body, finish)
+        if isinstance(permit.endpoint_state.endpoint, BuildsBodies):
+            return body
         try:
             async with self._encoders:
-                return await asyncio.to_thread(lambda: caches.body(load_body(), prefix, key))
+                return await asyncio.to_thread(body.build)
         except BaseException:
             self._admission.cancel(permit)
             raise

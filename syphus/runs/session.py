@@ -24,6 +24,7 @@ from syphus.batch.by_hand import check_by_hand
 from syphus.batch.gather import FOLDER
 from syphus.batch.plan import plan_batches
 from syphus.batch.run import run_by_batch
+from syphus.cluster.ray_options import open_fleet
 from syphus.config.options import NEVER
 from syphus.config.pricing import BATCH_TIER
 from syphus.config.sampling import resolve_sampling
@@ -78,9 +79,8 @@ DEFAULT_ROUNDS = 1  #: further answers for a query, unless the user says otherwi
 class StageRunner:
     """Asks the model of `context.config` for any stage of the run in `store`. `close` it.
 
-    `request_builder` makes the requests, and `attachments` their images. For another model, make another
-    runner from a context with another config. `simulation` is the simulated endpoint for
-    `--offline`, if it is not the default one. Raises `ConfigError` for files of `--batch-file` that can't be used.
+    `request_builder` makes the requests, `attachments` their images. Another model needs another runner. `simulation`
+    is the simulated endpoint for `--offline`. Raises `ConfigError` for a `--batch-file` or a cluster of no use.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class StageRunner:
     ) -> None:
         check_by_hand(context.options.batch_file, context.options.batch_results)
         check_sharing(context.options)
+        self._fleet = open_fleet(context.options)
         self._context = context
         self._simulation = simulation
         self._store = store
@@ -223,6 +224,7 @@ class StageRunner:
             seed=options.seed,
             drain_seconds=options.drain,
             control=stage_control,
+            fleet=self._fleet,
         )
 
     def _stage_control(self) -> StageControl:

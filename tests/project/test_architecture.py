@@ -54,6 +54,7 @@ HEAVY = (
     "orjson",
     "pyarrow",
     "pydantic",
+    "ray",
     "rich",
     "tenacity",
 )

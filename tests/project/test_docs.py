@@ -74,6 +74,7 @@ _OF_SERVERS = {
 }  # fmt: skip
 _OF_OTHERS = {  # options of other programs, by the page that shows them
     "docs/local-servers.md": _OF_SERVERS,
+    "docs/ray.md": {"address", "head", "port"},
     "docs/slurm.md": {"array", "nodes", "port", "ray", "requeue", "signal"},
 }
 _ELSEWHERE = {"help", "check", "fix", "resource"}  # options of other programs

@@ -9,27 +9,24 @@ than there are requests in flight.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, ImageError, PromptError
+from syphus.images.prompt.encoder import PLACEHOLDER, ImageBody, ImageEncoder
 from syphus.images.prompt.lookup import ImageLister, ImageLookup, digest_of
 from syphus.plugins.prompts import PromptTemplate
 from syphus.text import install_hint
 from syphus.types import Message, PromptImage, Query
 
 IMAGES_FOLDER = "images"  #: in a run's folder: the images that its plugin has handed over
-MAX_REQUEST_BYTES = 50_000_000  #: OpenAI's limit for one request
 _READERS = 8  # threads that read images: disks, above all network disks, are slow one file at a time
-_CACHED_IMAGES = 32  # encoded ones: the images of in-context examples are sent with every request
 _SENT_UNCHANGED = ("JPEG", "PNG", "WEBP")  # every provider accepts these; GIF too, but it may be animated
-_PLACEHOLDER = re.compile(rb'"url":"(image:([0-9a-f]{32}):(\d+)x(\d+):([A-Z]+))"')
 
 
 class ImagePlaceholder(NamedTuple):
@@ -60,7 +57,7 @@ class ImageAttachments:
     ) -> None:
         self.rules = rules
         self._lookup = ImageLookup(images, keep_folder, lister)
-        self._cached_data_url = lru_cache(_CACHED_IMAGES)(self._data_url)
+        self._encoder = ImageEncoder(self._lookup)
         self.readable = 0  #: number of images that could be read
         self.first_problem = ""  #: with the first image that could not be read
 
@@ -105,7 +102,7 @@ class ImageAttachments:
 
     def body_builder(self, body: bytes, images: Iterable[PromptImage]) -> Callable[[], bytes]:
         """Return a function that returns the body with its images in place of the placeholders."""
-        return partial(self._build_body, body, {str(self.placeholder(image)): image for image in images})
+        return ImageBody(self._encoder, body, {str(self.placeholder(image)): image for image in images})
 
     def describe(self, body: bytes) -> bytes:
         """Return a request body for display: each placeholder becomes the size, format and tokens of its image."""
@@ -115,7 +112,7 @@ class ImageAttachments:
             tokens = self.rules.tokens(width, height)
             return b'"url":"<image %dx%d %b, about %d tokens>"' % (width, height, placeholder[5], tokens)
 
-        return _PLACEHOLDER.sub(description, body)
+        return PLACEHOLDER.sub(description, body)
 
     def sync(self) -> None:
         """Make sure that the images that a plugin handed over are on disk."""
@@ -146,29 +143,6 @@ class ImageAttachments:
             self.readable += not image.problem
             if image.problem and not self.first_problem:
                 self.first_problem = f"{image.name}: {image.problem}"
-
-    def _build_body(self, body: bytes, images: Mapping[str, PromptImage]) -> bytes:
-        pieces, position = [], 0
-        for placeholder in _PLACEHOLDER.finditer(body):
-            pieces += [
-                body[position : placeholder.start(1)],
-                self._cached_data_url(images[placeholder[1].decode()]),
-            ]
-            position = placeholder.end(1)
-        full_body = b"".join([*pieces, body[position:]])
-        if len(full_body) > MAX_REQUEST_BYTES:
-            limit, size = MAX_REQUEST_BYTES // 1_000_000, len(full_body) / 1e6
-            raise ImageError(f"{len(images)} images", f"larger than {limit} MB together: a request of {size:,.0f} MB")
-        return full_body
-
-    def _data_url(self, image: PromptImage) -> bytes:
-        """Return the image as a data URL. Raises `ImageError` if it changed since it was inspected."""
-        data, placeholder = self._lookup.read(image), self.placeholder(image)
-        if digest_of(data) != image.digest:
-            raise ImageError(image.name, "changed since the input was read: --check-input reads it again")
-        from syphus.images.pixels import data_url
-
-        return data_url(image.name, data, placeholder.width, placeholder.height, placeholder.format)
 
 
 def inspect_example_images(template: PromptTemplate, rules: ImageRules) -> PromptTemplate:

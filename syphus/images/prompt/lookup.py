@@ -10,6 +10,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock, get_ident
@@ -60,8 +61,7 @@ class ImageLookup:
         if image.path:
             if problem := _address_problem(image.path):
                 raise ImageError(short_name(image.path), problem)
-            forms = [self._base / form for form in normal_forms(image.path)]
-            return _read(next(filter(os.path.isfile, forms), forms[0]), image.path)
+            return _read(self._path_of(image), image.path)
         if not image.id:
             return _read(self._kept_path(image.digest), image.name)
         try:
@@ -74,6 +74,26 @@ class ImageLookup:
             raise
         except UsageError as error:
             raise ImageError(image.id, f"can't be read: {with_urls(str(error))}") from error
+
+    @property
+    def store(self) -> Path | None:
+        """The image store, an absolute path; None for a folder of files or none at all."""
+        return self._images if self._is_store else None
+
+    def portable(self, image: PromptImage) -> PromptImage:
+        """Return an image as another machine finds it that shares the storage of images.
+
+        A file has its absolute path; what a plugin has handed over has its content, as it is only on this machine.
+        Raises `ImageError`.
+        """
+        if image.data or (image.path and _address_problem(image.path)) or (image.id and self._is_store):
+            return image
+        if image.path:
+            return replace(image, path=str(self._path_of(image)))
+        if not image.id:
+            return replace(image, data=self.read(image))
+        found = self._find_file(image.id)
+        return image if found is None else replace(image, path=str(found))
 
     def prepare(self) -> None:
         """Open the store or list the folder. Raises `UsageError` if it can't be read, or the plugin fails on it."""
@@ -108,6 +128,10 @@ class ImageLookup:
         for opened in (self._store, self._listed_files):
             if opened is not None:
                 opened.close()
+
+    def _path_of(self, image: PromptImage) -> Path:
+        forms = [self._base / form for form in normal_forms(image.path)]
+        return next(filter(os.path.isfile, forms), forms[0])
 
     def _kept_path(self, digest: str) -> Path:
         assert self._keep_folder is not None
