@@ -22,7 +22,7 @@ from syphus.cluster.budget_file import read_budget, write_budget
 from syphus.cluster.connection import GateGoneError
 from syphus.cluster.gate import Gate
 from syphus.cluster.messages import PROTOCOL, Lease, LeaseRequest
-from syphus.errors import ConfigError
+from syphus.errors import ConfigError, StorageError
 from syphus.storage.network_disks import network_disk
 
 FILE = "gate.sqlite"
@@ -47,7 +47,7 @@ class FolderGate:
         """Do the gate's work for one message. Raises `GateGoneError` if the file can't be used at present."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self.exchange_now, request)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, StorageError) as error:
             raise GateGoneError(str(error).rstrip(".")) from error
 
     async def close(self) -> None:

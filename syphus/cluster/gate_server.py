@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -88,9 +89,9 @@ class GateServer:
         gate = self.gate
         lease = gate.exchange(message, self._clock())
         if gate.has_promised:
-            gate.has_promised = False
             gate.budget.version += 1
             write_budget(self._settings.folder, gate.budget)  # first: what is promised must not be forgotten
+            gate.has_promised = False
         return _reply(lease)
 
     async def watch(self) -> None:
@@ -131,7 +132,10 @@ async def serve_gate(settings: GateSettings, say: Callable[[str], None]) -> Asyn
 
 
 def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host or "127.0.0.1"
+    """Return the name by which other hosts know this one, if it listens at all its addresses."""
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
 
 
 async def serve_until_stopped(settings: GateSettings, say: Callable[[str], None]) -> None:

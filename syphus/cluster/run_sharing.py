@@ -117,7 +117,7 @@ class RunSharing:
         admission, seconds = parts.admission, 1.0
         try:
             for state, holder in self._clients:
-                await self._ask(state, holder, admission.waiting)
+                await self._ask(state, holder, _sendable(state, admission))
                 is_idle = not (admission.waiting or holder.in_flight)
                 seconds = min(seconds, holder.lease.ask_again * (_IDLE_FACTOR if is_idle else 1))
         except GateGoneError as error:
@@ -191,3 +191,12 @@ class RunSharing:
             async with asyncio.timeout(_LEAVING_SECONDS):
                 for state, holder in self._clients:
                     await self._gate.exchange(self._message(state, holder, self._clock(), 0, leaves=True))
+
+
+def _sendable(state: EndpointState, admission: AdmissionController) -> int:
+    """Return how many of the requests that wait could be sent now, so that none is reserved that can't be."""
+    if admission.is_paused or state.disabled_by is not None:
+        return 0
+    if state.health.has_answered and state.health.down_since is None:
+        return admission.waiting
+    return min(admission.waiting, max(0, state.max_in_flight - state.in_flight))
