@@ -22,6 +22,7 @@ from syphus.io.durable import replace_file
 from syphus.plugins.annotation_shape import LIST, LOOKED_AT, Column, Path_, Shape, look_at
 from syphus.plugins.contract import queries
 from syphus.plugins.loading import load_file, plugins_in
+from syphus.storage.addresses import as_url
 from syphus.text import listed, missing_key, one_line, pluralize
 
 _TEXT_NAMES = re.compile(
@@ -130,7 +131,7 @@ def _names(name: str) -> tuple[str, str]:
 def _path_below(source: str, folder: str | Path) -> str:
     """Return the path of the annotations as the plugin names it: relative if they are below the folder."""
     relative = os.path.relpath(source, folder)
-    return str(Path(source).absolute()) if relative.startswith("..") else Path(relative).as_posix()
+    return as_url(source) or str(Path(source).absolute() if relative.startswith("..") else Path(relative).as_posix())
 
 
 def _is_video(column: Column) -> bool:

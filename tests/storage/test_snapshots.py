@@ -295,3 +295,14 @@ def test_an_export_without_a_bucket_is_one_line(tmp_path: Path, store: ObjectSto
     with pytest.raises(SyphusError, match="there is no such bucket") as refused:
         publish(ran.folder, "llava", "s3://no-such-bucket/release")
     assert refused.value.exit_code == 2
+
+
+def test_a_run_that_was_refused_before_it_began_does_not_block_the_place(tmp_path: Path) -> None:
+    place, here = str(tmp_path / "place"), tmp_path / "output" / "Rows.rows" / "v1"
+    with server() as simulated:
+        typo = run_rows(tmp_path, simulated.url, 2, query_inputs_path=str(tmp_path / "nothing.jsonl"), snapshot=place)
+        assert (typo.exit_code, simulated.stats.requests) == (2, 0)
+        done = run_rows(tmp_path, simulated.url, 2, output_dir=tmp_path / "there", snapshot=place)
+        assert done.states == {State.OK: 2}
+    restore(here, place)
+    assert answers(here) == 2
