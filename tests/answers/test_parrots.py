@@ -51,6 +51,7 @@ def test_the_examples_of_shipped_prompts_say_more(annotation: str, pairs: tuple[
         ("What colour are the white sinks?", "The sinks are white."),
         ("What is the difference between the two pictures?", "The pictures show a difference."),
         ("What does the photo show?", "A toilet without a seat stands in an empty room."),
+        ("What is to be seen?", "There is a bare room, and a toilet in it is shown with it."),
         ("Can you describe it?", "A bare room with a toilet. The toilet is next to two sinks."),
     ],
 )

@@ -19,6 +19,8 @@ from syphus.types import Pair
 _NAMING, _RUN = 4, 7  #: consecutive words: fewer than 4 name a thing, 7 nobody takes from an annotation by chance
 _SHORT_RUN = 0.5  #: what a word of a run counts that is shorter than `_RUN`
 _MOST = 0.85  #: a larger share of copied words is an annotation that is handed on
+_RECITAL = 0.25  #: the score of one statement of the annotation as the answer to a question that could be any
+_FEW = 3  #: telling words; shorter answers can't be others
 _YES, _NO = 0.5, 0.75  #: scores of answers that confirm or deny their question and say nothing else
 
 #: Words that say nothing about what is seen, so that an answer that adds only these adds nothing.
@@ -36,6 +38,7 @@ _PLACES = """
     above across against along among around at behind below beneath beside besides between beyond by down in inside
     into near next off on onto opposite outside over past through to toward towards under underneath up upon
 """
+_STATEMENT = re.compile(r"\n+|(?<=[.!?])[\s\"]+")
 _CHOICE = re.compile(r"\bor\b|\n", re.IGNORECASE)
 _DENIAL = re.compile(r"\b(?:no|not|none|nothing|nobody|never|neither|nowhere|without)\b|n['\u2019]t\b", re.IGNORECASE)
 
@@ -77,12 +80,34 @@ def _handed_on(words: Sequence[Word], long: Collection[int], annotation: str) ->
 
 
 def says_more(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
-    """Return the mean over the pairs of whether the answer says something that its question does not."""
-    scores = [_news(pair) for pair in candidate.pairs]
-    if not scores:
+    """Return the mean over the pairs of whether the answer says something that its question does not.
+
+    An answer to a question that asks for nothing in particular ("What has changed?") must say more than one statement
+    of the annotation in its own words.
+    """
+    if not candidate.pairs:
         return 0.0, "no pair"
-    repeated = next((pair.answer for pair, score in zip(candidate.pairs, scores, strict=True) if not score), "")
-    return sum(scores) / len(scores), f"repeats its question: {repeated[:60]}" if repeated else ""
+    stated = _statements(candidate.query.text)
+    scores, notes = [], []
+    for pair in candidate.pairs:
+        score, why = _news(pair), "repeats its question"
+        if score > _RECITAL and _recites(pair, stated):
+            score, why = _RECITAL, "recites the annotation"
+        scores.append(score)
+        notes += [f"{why}: {pair.answer[:60]}"] * (score <= _RECITAL)
+    return sum(scores) / len(scores), notes[0] if notes else ""
+
+
+def _recites(pair: Pair, stated: Sequence[frozenset[str]]) -> bool:
+    """Return whether the question takes nothing from the annotation, and the answer nothing but one statement."""
+    asked, told = (frozenset(_telling(tokenize(text), "")) for text in (pair.instruction, pair.answer))
+    known = frozenset[str]().union(*stated)
+    return len(told) >= _FEW and asked.isdisjoint(known) and any(told <= each for each in stated)
+
+
+@lru_cache(maxsize=4_000)
+def _statements(annotation: str) -> tuple[frozenset[str], ...]:
+    return tuple(frozenset(_telling(tokenize(each), "")) for each in _STATEMENT.split(annotation))
 
 
 def _copied(words: Sequence[Word], annotation: str, length: int) -> tuple[set[int], str]:
