@@ -43,6 +43,7 @@ from syphus.runs.inputs import sync_input
 from syphus.runs.judge import make_breaker
 from syphus.runs.model_life import life_notices
 from syphus.runs.outputs import open_pairs, result_after_disk_failure, write_exports
+from syphus.runs.packed_generate import PackedGenerateStage
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import (
     ANSWERS_BEFORE_RUN,
@@ -219,7 +220,8 @@ class _Job:
         context = GenerationContext.of_run(
             prepared, builder, attachments, repeats=repeats, rejected_pairs=self._bad_pairs
         )
-        self._stage = GenerateStage(context, make_breaker(prepared.options))
+        breaker = make_breaker(prepared.options)
+        self._stage = PackedGenerateStage(context, store, prepared.options.pack or 1, breaker)
 
     def run(self) -> RunResult:
         self._check_settings()

@@ -79,6 +79,9 @@ class SharedPrefix:
     in_prefix: bool = False
 
 
+PACKED = "pack of "  #: begins the flag of an answer that is about several rows, before their largest number
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One chat request, ready to send."""
@@ -96,6 +99,12 @@ class Request:
     form: str = ""  #: an `AnswerFormat`, if the request asks for JSON where the server can do it
     form_room: Callable[[], int] | None = None  #: how many requests in this form may be in flight; 0 if it is given up
     refuse_form: Callable[[str], bool] | None = None  #: notes that the server does not accept this form, and its words
+    packed: int = 0  #: rows that make this same request together, at most; 0 if it is about one row
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What an answer must say about its request, as flags: the form, and that it is of a pack."""
+        return tuple(filter(None, (self.form, f"{PACKED}{self.packed}" if self.packed else "")))
 
     @property
     def size(self) -> int:

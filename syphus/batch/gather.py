@@ -194,7 +194,9 @@ class ShardMaker:
         if shard is None:
             shard = self._shard = ShardFile(self.folder, f"{self._target.run_id} {self._next_id}\n")
             self._next_id += 1
-        shard.add(Line(request.key, request.sample, row, budget.reserve(bound), request.form), content, tokens)
+        shard.add(
+            Line(request.key, request.sample, row, budget.reserve(bound), "\n".join(request.marks)), content, tokens
+        )
         self._held.add((request.key, request.sample))
         self.room -= tokens
         self.gathered += 1

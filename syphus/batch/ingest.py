@@ -173,7 +173,7 @@ class ResultIngester:
         if verdict.completion is not None:
             completion = replace(verdict.completion, service_tier=BATCH_TIER)
             if line.form:
-                completion = replace(completion, flags=(*completion.flags, line.form))
+                completion = replace(completion, flags=(*completion.flags, *line.form.split("\n")))
             return _ParsedLine(name, shard, line, LineState.ANSWERED, ANSWERED, completion)
         if verdict.action in (Action.RETRY, Action.PAUSE):
             billed = verdict.maybe_billed and 200 <= status < 300

@@ -38,7 +38,7 @@ ShowAll = Annotated[bool, typer.Option("--all", help="Print all findings, not fi
 #: Options of the main job that say which pairs to generate, or where to keep them.
 _ROW_OPTIONS = frozenset({
     "name", "query_inputs_path", "example", "slice_start", "slice_end", "random_sample", "prompt_path", "datasets_dir",
-    "output_dir", "dataset_version", "no_sharing", "retry_reason",
+    "output_dir", "dataset_version", "no_sharing", "pack", "retry_reason",
 }) | JUDGE_OPTIONS  # fmt: skip
 _TRANSLATION_NAMES = ("Translation.translate", "translate.Translation")  # of the first Syphus
 

@@ -89,8 +89,8 @@ GROUPS: dict[type, dict[str, str]] = {
         "prompt_path datasets_dir cold_start accept_examples",
         ENDPOINT: "offline config model batch deadline wait batch_file batch_results ray ray_local timeout "
         "no_hedging max_attempts",
-        SAMPLING: "temperature top_p max_tokens reasoning_effort verbosity structured seed max_rounds no_sharing retry "
-        "retry_reason",
+        SAMPLING: "temperature top_p max_tokens reasoning_effort verbosity structured seed max_rounds pack no_sharing "
+        "retry retry_reason",
         LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain "
         "share shared_max_cost shared_max_requests",
         IMAGES: "with_images images image_size image_detail max_images",

@@ -57,7 +57,9 @@ def summary(report: Report) -> list[str]:
     lines += usage_lines(report.of_rows)
     if counts.shared:
         shared = pluralize(counts.shared, "query shares", "queries share")
-        lines.append(f"{shared} the answer of an identical query.")
+        is_packed = any("pack" in each for each in report.settings)
+        whose = "an answer with others of their packs" if is_packed else "the answer of an identical query"
+        lines.append(f"{shared} {whose}.")
     if report.simulated:
         lines.append(SIMULATED_NOTICE)
     return [*lines, *filter(None, [report.accepted.line()])]

@@ -88,6 +88,7 @@ class RunValues(TypedDict, total=False):
     image_detail: str | None
     max_images: int | None
     no_sharing: bool
+    pack: int | None
     relate: str | None
     embedding_model: str | None
     image_embeddings: str | Path | None

@@ -96,6 +96,12 @@ class Options:
     )
     image_detail: str | None = option(None, "Image detail for models that support it: low, high, auto or original.")
     max_images: int | None = option(None, "Send at most N evenly spaced images per row.", minimum=1)
+    pack: int | None = option(
+        None,
+        "Ask about up to N short annotations in one request; each answer is judged by itself.",
+        minimum=2,
+        maximum=32,
+    )
     no_sharing: bool = option(False, "Do not share answers between identical queries.")
 
     languages: str = option("", "Translate the pairs into these languages: zh,ja,es,de,fr,ko,ar, or all.")
@@ -189,6 +195,8 @@ class Options:
             raise ConfigError(f"--cold-start {self.cold_start}: must be {alternatives(COLD_STARTS)}.")
         if self.retry_reason and not self.retry:
             raise ConfigError("--retry-reason needs --retry STATES.")
+        if self.pack and self.with_images:
+            raise ConfigError("--pack takes no --with-images: nothing says which image belongs to which annotation.")
         if self.batch not in COLD_STARTS:
             raise ConfigError(f"--batch {self.batch}: must be {alternatives(COLD_STARTS)}.")
         if self.deadline:  # a span becomes a time, so that all stages have the same

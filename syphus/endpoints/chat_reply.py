@@ -21,7 +21,7 @@ import orjson
 from syphus.endpoints.classify import Action, ReplyVerdict, filter_flags
 from syphus.endpoints.structured import AnswerFormat
 from syphus.text import one_line, strip_images
-from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, ReasonKind, State, Usage
+from syphus.types import BYTES_PER_TOKEN, PACKED, Completion, Outcome, ReasonKind, State, Usage
 
 COMPLETE_REASONS = frozenset(
     {"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"}
@@ -381,7 +381,9 @@ def unusable_outcome(completion: Completion, limit: int | None = None) -> Outcom
     """
     reason = _known_reason(completion.finish_reason.lower())
     if reason in FILTERED_REASONS:
-        flags = ", ".join(flag for flag in completion.flags if flag not in set(AnswerFormat))
+        flags = ", ".join(
+            flag for flag in completion.flags if flag not in set(AnswerFormat) and not flag.startswith(PACKED)
+        )
         return Outcome(State.REFUSED, reason=f"{ReasonKind.CONTENT_FILTER}answer" + (f" ({flags})" if flags else ""))
     if reason in CUT_OFF_REASONS:
         return _context_end_outcome(completion, limit) or _cut_off_outcome(completion)

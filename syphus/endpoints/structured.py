@@ -82,8 +82,8 @@ def answer_request(
 
 
 def with_form(completion: Completion, request: Request) -> Completion:
-    """Return an answer that says in which format it was asked for."""
-    return replace(completion, flags=(*completion.flags, request.form)) if request.form else completion
+    """Return an answer that says in which format it was asked for, and for how many rows."""
+    return replace(completion, flags=(*completion.flags, *request.marks)) if request.marks else completion
 
 
 def without_form(verdict: ReplyVerdict, request: Request) -> ReplyVerdict:

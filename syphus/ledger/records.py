@@ -340,6 +340,13 @@ def pending_numbers(store: Store, stage: str, most: int) -> frozenset[int]:
     return frozenset(n for (n,) in store.read(f"{select} LIMIT ?", stage, most))
 
 
+def queries_between(store: Store, stage: str, first: int, last: int) -> Iterator[tuple[int, Query]]:
+    """Yield the queries of a stage whose numbers are in a range, with their numbers, in this order."""
+    select = f"SELECT n, {QUERY_COLUMNS} FROM {QUERY_TABLES} WHERE stage = ? AND position IS NOT NULL"
+    for n, *columns in store.read(f"{select} AND n BETWEEN ? AND ? ORDER BY n", stage, first, last):
+        yield n, query_from_columns(*columns)
+
+
 def reopen(store: Store, stage: str, states: Sequence[State], reason: str = "") -> int:
     """Make queries in these states pending again, each for a new answer; commit, and return their number.
 

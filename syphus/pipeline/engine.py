@@ -186,7 +186,11 @@ async def _run_loop(
 ) -> SyphusError | None:
     estimate = TokenEstimate(resolve_sampling(config).answer_limit if work.route.generates_text else 0)
     admission = AdmissionController(states, work.budget, estimate, clock)
-    queue = WorkQueue(work.records.pending(with_waiting=False), window=4 * work.threads, clock=clock)
+    queue = WorkQueue(
+        work.records.pending(with_waiting=False),
+        window=4 * work.threads * getattr(work.stage, "pack_size", 1),
+        clock=clock,
+    )
     admission.rows_to_come = lambda: work.stats.states_before[State.PENDING] - work.stats.done - queue.open_rows
     retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))
 

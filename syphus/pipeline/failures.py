@@ -25,7 +25,7 @@ from syphus.endpoints.classify import Action
 from syphus.endpoints.connections import NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import BudgetError, ProviderError
-from syphus.ledger.records import Entry
+from syphus.ledger.records import Entry, Row
 from syphus.pipeline.breaker import breaker_of
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.retry import MAX_REQUESTS
@@ -33,7 +33,7 @@ from syphus.pipeline.sender import Ask, Canary, SendResult, Suspect, Works, said
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
 from syphus.text import sentence
-from syphus.types import Outcome, ReasonKind, State
+from syphus.types import Outcome, ReasonKind, Request, State
 
 ALIKE = 3  #: different rows that must fail alike, without an answer to a later request
 UNLIKE = 5  #: the same if they fail in different ways, or before there was any answer
@@ -60,7 +60,38 @@ class FailureHandler:
         self._texts: dict[EndpointState, dict[str, set[int]]] = {}  # useless texts since the newest useful one
         self._said: set[str] = set()  # unknown finish reasons
         self._breaker = breaker_of(session.stage)
+        self._packs: dict[int, bytes] = {}  # of rows that are being asked with others: the key of their request
+        self._rejected_packs: set[bytes] = set()
         self.suspects: list[Suspect] = []
+
+    def is_rejected_pack(self, item: WorkItem, request: Request) -> bool:
+        """Note with which others a row is asked; return whether that was rejected before, so that it must go alone."""
+        if not request.packed:
+            self.forget_pack(item.row)
+            return False
+        self._packs[item.row.n] = request.key
+        return request.key in self._rejected_packs
+
+    def forget_pack(self, row: Row) -> None:
+        """Note that a row is not asked with others any more."""
+        self._packs.pop(row.n, None)
+
+    async def ask_alone(self, item: WorkItem) -> None:
+        """Let a row of a pack make a request of its own: another row of the pack may be at fault."""
+        self.forget_pack(item.row)
+        reason = ReasonKind.ANOTHER_FORM
+        entry = Entry(item.row, None, item.requests, retry_reason=reason, reopened=True)
+        if await self._session.writer.put(entry):
+            self._queue.put_back(item.next_round(None, reason, counts=False), self._session.clock())
+
+    async def _fail(self, entry: Entry, outcome: Outcome) -> None:
+        """Save the outcome of a row without an answer; a row of a pack is asked alone instead."""
+        pack = self._packs.get(entry.row.n)
+        if pack is None or entry.reused_answer is not None:
+            await self._finish(entry, outcome)
+            return
+        self._rejected_packs.add(pack)
+        await self.ask_alone(WorkItem(entry.row, requests=entry.requests))
 
     async def handle(self, item: WorkItem, result: SendResult) -> None:
         """Handle a reply that brought no answer."""
@@ -99,7 +130,7 @@ class FailureHandler:
             return
         if retry.exhausted(item.attempts, verdict, item.requests, blamed=item.row.n in health.blamed):
             outcome = Outcome(State.FAILED, reason=f"{verdict.cause}, {item.attempts} attempts", detail=verdict.message)
-            await self._finish(Entry(item.row, None, item.requests), outcome)
+            await self._fail(Entry(item.row, None, item.requests), outcome)
         else:
             self._put_back(item, retry.wait(item.attempts))
 
@@ -151,7 +182,7 @@ class FailureHandler:
         verdict, health = result.verdict, result.endpoint_state.health
         outcome = Outcome(verdict.state, reason=verdict.cause, detail=verdict.message)
         if verdict.caused_by_row:
-            await self._finish(Entry(item.row, None, item.requests), outcome)
+            await self._fail(Entry(item.row, None, item.requests), outcome)
             return
         who = "Different rows are" if health.has_answered else "The first requests were all"
         error = ProviderError(f"{sentence(f'{who} rejected', verdict.message)} Check the settings.")
@@ -169,7 +200,7 @@ class FailureHandler:
         elif health.is_always_refused(row):
             reason = f"{verdict.cause}, {item.requests} attempts"
             outcome = Outcome(State.FAILED, reason=reason, detail=verdict.message)
-            await self._finish(Entry(item.row, None, item.requests), outcome)
+            await self._fail(Entry(item.row, None, item.requests), outcome)
         else:
             hint = retry_wait(result.headers, verdict.message, time.time())
             wait = self._session.retry.pause(hint, health.refusals_of(row))
@@ -252,7 +283,7 @@ class FailureHandler:
                 self.suspects.remove(each)
                 self._queue.take_back()
                 entry = Entry(each.item.row, None, each.item.requests, reused_answer=each.answer)
-                await self._finish(entry, each.outcome)
+                await self._fail(entry, each.outcome)
 
     def _is_trusted(self) -> bool:
         """Return whether rows have been answered with these settings before this session."""
@@ -311,7 +342,7 @@ class FailureHandler:
             item, result = each.item, each.result
             asked_enough = item.asked_after_doubt or item.requests >= MAX_REQUESTS
             if each.outcome is not None and (kinds[each.kind] == 1 or asked_enough):
-                await self._finish(Entry(item.row, None, item.requests, reused_answer=each.answer), each.outcome)
+                await self._fail(Entry(item.row, None, item.requests, reused_answer=each.answer), each.outcome)
             elif each.outcome is not None:
                 item.asked_after_doubt = True
                 self._put_back(item)

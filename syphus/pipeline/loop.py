@@ -40,21 +40,18 @@ class Loop:
     def __init__(
         self, session: SessionContext, queue: WorkQueue, admission: AdmissionController, sender: RequestSender
     ) -> None:
-        self._session, self._queue = session, queue
-        self._admission, self._sender = admission, sender
+        self._session, self._queue, self._admission, self._sender = session, queue, admission, sender
         self._being_asked: dict[tuple[bytes, int], Ask] = {}
         self._spare: set[Ask] = set()  # a request is still in flight although another has decided the row
         self._hedges: set[asyncio.Task[None]] = set()
-        self._early_failures: list[EarlyFailure] = []
         self._first_answers = FirstAnswers(active=not session.stats.states_before[State.OK])
-        self._has_succeeded, self._plugin_faults = False, 0
+        self._early_failures, self._has_succeeded, self._plugin_faults = list[EarlyFailure](), False, 0
         learned = [state.parameters for state in admission.endpoint_states]
         self._learning = ParameterLearning(learned, session.writer.keep, session.say)
         self._breaker = breaker_of(session.stage)
-        self._canary = Canary(sender, session, self._keep)
+        self._canary, self._form_trial = Canary(sender, session, self._keep), FormTrial(session.clock)
         self._failures = FailureHandler(session, queue, self._canary, self._being_asked.values, self._finish)
         queue.prefers_new = lambda: any(state.is_in_doubt for state in admission.endpoint_states)
-        self._form_trial = FormTrial(session.clock)
         self._start, self._workers = SlowStart(), WorkerPool(self._work, partial(guard, self))
         self.grow = self._workers.grow  #: lets at least so many rows be worked on at once
         self.stopped_by: Exception | None = None
@@ -87,10 +84,10 @@ class Loop:
         if self.stopped_by is None:
             await self._save_held(at_end=True)
         if self._early_failures and self.stopped_by is None:
-            if self._session.stats.states_before[State.OK]:  # an earlier session has shown that rows can succeed
-                await self._save_early_failures()
-            else:
+            if not self._session.stats.states_before[State.OK]:
                 self.stop(self._early_failures[0].error)
+            else:  # an earlier session has shown that rows can succeed
+                await self._save_early_failures()
 
     async def _run_workers(self) -> None:
         await self._workers.run()
@@ -144,9 +141,10 @@ class Loop:
             await self._finish(entry, request)
             return
         if (other := self._being_asked.get(name := (request.key, request.sample))) is not None:  # it serves both rows
-            other.answered = other.answered or asyncio.Event()
-            await other.answered.wait()
-            self._put_back(item)
+            other.followers.append(item)
+            return
+        if self._failures.is_rejected_pack(item, request):
+            await self._failures.ask_alone(item)
             return
         for variant in self._learning.variants(request, item.changes):
             stored = records.find_answer(variant.key, variant.sample)
@@ -231,8 +229,7 @@ class Loop:
         records, key = self._session.records, ask.request.key
         while (key, sample) in self._being_asked or records.find_answer(request.key, sample):
             sample += 1
-        kept = self._being_asked[key, sample] = Ask(ask.item, replace(ask.request, sample=sample))
-        kept.is_decided = True
+        kept = self._being_asked[key, sample] = Ask(ask.item, replace(ask.request, sample=sample), is_decided=True)
         answer = NewAnswer(records.next_answer_number(), request.key, sample, completion, result.seconds, result.host)
         try:
             await self._session.writer.put(Entry(ask.item.row, None, 1, answer, spare=True))
@@ -245,8 +242,8 @@ class Loop:
             return
         if self._being_asked.get(name := (ask.request.key, ask.request.sample)) is ask:
             del self._being_asked[name]
-            if ask.answered is not None:
-                ask.answered.set()
+            for follower in ask.followers:
+                self._put_back(follower)
 
     def _drop_spare(self) -> None:
         """Wait no longer for requests whose rows are decided: nothing else is left to do."""
@@ -360,6 +357,7 @@ class Loop:
 
     async def _finish(self, entry: Entry, outcome: Outcome, model: str = "") -> None:
         """Save the outcome of a row. `model` is the server's name of the model that answered, if any did."""
+        self._failures.forget_pack(entry.row)
         lines = self._session.stage.lines(entry.row, outcome, model) if outcome.pairs else ""
         await self._save(entry._replace(outcome=outcome, pair_lines=lines, rejected_by=outcome.rejected_by))
         self._queue.task_done()
@@ -372,8 +370,7 @@ class Loop:
             self._session.stats.pairs += len(entry.outcome.pairs)
             if (worse := self._breaker.finished(entry.row)) is not None:
                 self.stop(worse)
-            wanted = self._session.limits.pairs
-            if wanted is not None and self._session.stats.pairs >= wanted:
+            if self._session.has_enough:
                 self.stop(EnoughError("There are as many accepted pairs as were wanted."))
 
     async def _handle_plugin_fault(self, item: WorkItem, entry: Entry, fault: PluginFaultError) -> None:

@@ -45,15 +45,15 @@ class Ask:
     The first usable answer decides the row; an answer that comes later is kept.
     """
 
-    __slots__ = ("answered", "attempts", "in_flight", "is_decided", "item", "request")
+    __slots__ = ("attempts", "followers", "in_flight", "is_decided", "item", "request")
 
-    def __init__(self, item: WorkItem, request: Request) -> None:
+    def __init__(self, item: WorkItem, request: Request, is_decided: bool = False) -> None:
         self.item = item
         self.request = request
         self.in_flight = 1
         self.attempts: list[Attempt] = []  #: on the way to the server and back
-        self.is_decided = False  #: a request has ended that decides what becomes of the row
-        self.answered: asyncio.Event | None = None  #: made by those who wait for this answer, too
+        self.is_decided = is_decided  #: a request has ended that decides what becomes of the row
+        self.followers: list[WorkItem] = []  #: rows that wait for this answer, too
 
     def give_up(self) -> None:
         """Wait no longer for the requests that are still in flight."""

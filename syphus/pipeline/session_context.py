@@ -73,3 +73,8 @@ class SessionContext:
     trusted: bool
     clock: Callable[[], float]  #: seconds, monotonic
     say: Callable[[str], None] = lambda _: None  #: tells the person who runs it a line
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether there are as many accepted pairs as are wanted."""
+        return self.limits.pairs is not None and self.stats.pairs >= self.limits.pairs

@@ -17,6 +17,8 @@ model_life.py     when a model is shut down, by the server's list and the table
 open_files.py     how many requests can be in flight with the files that a process may have open
 otel.py           metrics and sampled spans by OTLP
 outputs.py        write the files of a run besides its ledger
+packed_generate.py the main stage with packs of rows in one request
+packs.py          which rows form a pack, and what its answer says about each
 pair_verdicts.py  the prompt to the judge of pairs, and its verdicts
 prepare.py        find and check plugin, prompt and endpoint
 preview.py        show the messages that would be sent

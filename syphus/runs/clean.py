@@ -24,6 +24,7 @@ from syphus.plugins.legacy import ORIGINAL_MESSAGES, original_messages
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest
 from syphus.runs.outputs import invalidate_exports, invalidate_pairs, write_exports
+from syphus.runs.packed_generate import PackedGenerateStage
 from syphus.runs.run_settings import STRUCTURED, stored_prices
 from syphus.types import Message, Outcome
 
@@ -134,7 +135,7 @@ def _clean(store: Store, plugin: LoadedPlugin, settings: Mapping[str, object], o
         form=structured_form(dataset, STRUCTURED in settings),
         rejected_pairs=bad_pairs(store),
     )
-    changed = rejudge_run(store, GenerateStage(context), plugin, dataset.short_name, observer)
+    changed = rejudge_run(store, PackedGenerateStage(context, store), plugin, dataset.short_name, observer)
     after = make_report(store, GenerateStage.name, stored_prices(store))
     return CleaningResult(before, after, changed, write_exports(store, GenerateStage.name, dataset.short_name, after))
 

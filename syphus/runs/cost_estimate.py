@@ -265,10 +265,10 @@ def example_image_tokens(template: PromptTemplate, rules: ImageRules) -> int:
     return sum(rules.tokens(*rules.size(image.width, image.height)) for image in shown)
 
 
-def example_answer_tokens(template: PromptTemplate) -> float | None:
-    """Return the estimated tokens of an answer, by those of the in-context examples; None if there are none."""
+def example_answer_tokens(template: PromptTemplate, items: int = 1) -> float | None:
+    """Return the estimated tokens of an answer to so many items, by the in-context examples; None without any."""
     shown = [len(m["content"].encode()) for m in template.in_context if m["role"] == "assistant"]
-    return sum(shown) / len(shown) / BYTES_PER_TOKEN if shown else None
+    return items * sum(shown) / len(shown) / BYTES_PER_TOKEN if shown else None
 
 
 def estimated_line(

@@ -166,6 +166,10 @@ class GenerateStage:
             return None
         return self._answers[self._context.request_builder.formats.choose(row.reason, last)]
 
+    def shares_request(self, row: Row) -> bool:  # noqa: ARG002 - packs depend on it
+        """Return whether another row asks for this one."""
+        return False
+
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Return the pairs of an answer, or why there are none."""
         judgement = self._judge(row, completion)

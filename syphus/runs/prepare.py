@@ -131,7 +131,8 @@ class PreparedRun(RunContext):
         settings = run_settings(options.name, self.config, self.template, options.offline, options.with_images)
         if isinstance(self.dataset, LegacyDataset) and self.dataset.sends_original:
             settings[ORIGINAL_MESSAGES] = True
-        return {**settings, **({STRUCTURED: JSON_FORM} if self.form else {})}
+        packed = {"pack": options.pack} if options.pack else {}
+        return {**settings, **({STRUCTURED: JSON_FORM} if self.form else {}), **packed}
 
     @property
     def may_search(self) -> bool:

@@ -158,7 +158,7 @@ class Surveyor:
             request = self._request(row)
             if request is None:
                 unasked += 1
-            elif request.key in keys:
+            elif request.key in keys or self._stage.shares_request(row):
                 shared += 1
             elif self._find_answer(request) is not None:
                 stored += 1
@@ -268,7 +268,7 @@ def make_quote(
     survey = surveyor.survey(report.counts.states, options.retry, limits.rows, tick)
     answered = surveyor.answered(limits.answers)
     further = DEFAULT_ROUNDS if options.max_rounds is None else options.max_rounds
-    tokens = fit(answered, example_answer_tokens(prepared.template), further)
+    tokens = fit(answered, example_answer_tokens(prepared.template, options.pack or 1), further)
     speed, warm = Speed.of(prepared, stored_limits(store)), warm_keys(store, prepared.config, survey.prefix)
     estimator = CostEstimator(tokens, models, prepared.template, speed, warm, has_own_cache_fields(prepared.config))
     lines = tuple(_lines(estimator, survey))

@@ -21,6 +21,7 @@ endpoint.py              the routes and the state of a simulated endpoint
 faults/                  everything that can go wrong at an endpoint, by name
 learning.py              what a simulated model learns from in-context examples
 model_answers.py         writes the answer to a prompt
+pack_answers.py          answers several items of one prompt between their tags, and makes mistakes with them
 profiles.py              how known servers differ: what they refuse, and where they put reasoning
 prompt_cache.py          the prompt cache: automatic for older models, at marks for newer ones
 prompt_reader.py         reads from a prompt which answer it asks for

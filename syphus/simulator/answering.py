@@ -110,6 +110,8 @@ class Answerer:
             simulation.pair_slips,
             simulation.judge_errors,
             simulation.schema or PROFILES[simulation.profile].schema,
+            simulation.pack_slips,
+            simulation.pack_slip,
         )
         if names & {"all", "tariffs"}:
             self._tariffs = read_tariffs(simulation.tariffs)

@@ -14,6 +14,7 @@ from syphus.simulator.answer_forms import as_schema, break_json, schema_of
 from syphus.simulator.chat_request import ChatRequest
 from syphus.simulator.dataset_answer_forms import DESCRIPTION, PAIR_VERDICTS, VERDICT
 from syphus.simulator.learning import Obedience, choose_failure, failure_writer
+from syphus.simulator.pack_answers import PackItem, answer_schema, read_items, write_pack
 from syphus.simulator.prompt_reader import ParsedPrompt
 from syphus.simulator.translation.form import OPINION, TRANSLATIONS
 from syphus.simulator.wording import to_second_person
@@ -51,6 +52,8 @@ class ModelBehaviour:
     pair_slips: float = 0.0
     judge_errors: float = 0.0
     schema_habit: str = "enforced"  #: what the server makes of `response_format`, one of `SCHEMA_HABITS`
+    pack_slips: float = 0.0
+    pack_slip: str = "mixed"
 
     def defect_share(self, prompt: ParsedPrompt) -> float:
         """Return the share of answers to such a prompt that have a formal defect."""
@@ -74,6 +77,8 @@ def write_answer(chat: ChatRequest, prompt: ParsedPrompt, behaviour: ModelBehavi
     schema = _schema_of_answer(chat, prompt, behaviour.schema_habit)
     if schema is not None:  # the form has no defects then, other than those of the server
         behaviour = replace(behaviour, sloppiness=0.0)
+    if items := read_items(prompt.annotation):
+        return truncate([_write_items(items, schema, chat, prompt, behaviour)] * chat.n, chat, prompt)
     texts = [_write(prompt, _random(chat, prompt, behaviour.seed, index), behaviour) for index in range(chat.n)]
     if schema is not None:
         facts = extract_facts(prompt.annotation)
@@ -83,6 +88,25 @@ def write_answer(chat: ChatRequest, prompt: ParsedPrompt, behaviour: ModelBehavi
             for text in texts
         ]
     return truncate(texts, chat, prompt)
+
+
+def _write_items(
+    items: Sequence[PackItem],
+    schema: Mapping[str, object] | None,
+    chat: ChatRequest,
+    prompt: ParsedPrompt,
+    behaviour: ModelBehaviour,
+) -> str:
+    """Write the answer to several items, each as if it were alone."""
+    inner = answer_schema(schema) or schema
+
+    def write(item: PackItem) -> str:
+        own = replace(prompt, annotation=item.annotation)
+        text = _write(own, Random(f"{behaviour.seed}/{chat.seed}/{item.id}/{prompt.key.hex()}"), behaviour)
+        return text if inner is None else as_schema(text, inner, extract_facts(item.annotation))
+
+    random = Random(f"pack/{behaviour.seed}/{prompt.key.hex()}")
+    return write_pack(items, write, behaviour.pack_slip, behaviour.pack_slips, random, inner is not None)
 
 
 def _schema_of_answer(chat: ChatRequest, prompt: ParsedPrompt, habit: str) -> Mapping[str, object] | None:

@@ -14,6 +14,7 @@ from syphus.simulator.answer_forms import SCHEMA_HABITS
 from syphus.simulator.batches.batch_faults import BATCH_FAULTS, BatchCall, Level, as_script, check_batch_fault
 from syphus.simulator.faults import FAULTS, OK
 from syphus.simulator.learning import OBEDIENCE, Obedience
+from syphus.simulator.pack_answers import PackSlip
 from syphus.simulator.profiles import PROFILES
 from syphus.simulator.prompt_cache import CacheRule
 from syphus.simulator.stats import read_tariffs
@@ -53,6 +54,10 @@ class Simulation:
     translation_damage: float = 0.0  #: share of translations, in each language, that are damaged, in ten ways
     translation_slips: float = 0.0  #: share of translations with another meaning, which only a judge can tell
     pair_slips: float = 0.0  #: share of pairs whose answer is not in the annotation, which only a judge can tell
+    pack_slips: float = 0.0  #: share of answers about several items at once that have a mistake, see `pack_slip`
+    pack_slip: PackSlip = (
+        "mixed"  #: that mistake: missing, doubled, swapped, unknown, leaked, untagged, unordered, mixed
+    )
     judge_errors: float = 0.0  #: share of a judge's verdicts on pairs that are wrong, either way
 
     obedience: Obedience = (

@@ -49,9 +49,10 @@ class StageKind(StrEnum):
     EXPORT = "export"
 
 
-_BUDGET = frozenset(
-    {"max_cost", "max_requests", "ask_above", "yes", "name", "output_dir", "dataset_version", "offline"}
-)
+_BUDGET = frozenset({
+    "max_cost", "max_requests", "ask_above", "yes", "name", "output_dir", "dataset_version", "offline", "share",
+    "shared_max_cost", "shared_max_requests", "snapshot", "snapshot_every",
+})  # fmt: skip
 _JUDGING = frozenset({"judge", "judge_model", "judge_config", "judge_margin", "min_quality"})
 _WANTED = frozenset({"until_accepted", "balance"})
 _TRANSLATING = frozenset({"languages", "glossary", "tone", "per_language", "judge_translations", "partial"})
