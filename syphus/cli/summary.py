@@ -290,7 +290,7 @@ def comparison_table(done: ComparisonResult) -> list[str]:
     head = ["", *(each.name for each in done.variants)]
     rows = [head, *([name, *cells] for name, cells in done.rows())]
     lines = align_columns(rows, 1)
-    lines += [one_line(f"{name}: {gain}", 300) for name, gain in done.gain_lines()]
+    lines += [one_line(f"{name}: {gain}", 300) for name, gain in (*done.gain_lines(), *done.cost_lines())]
     return lines
 
 

@@ -6,6 +6,7 @@ the ledger, so the same comparison shows them again without a request.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -54,11 +55,23 @@ class Variant(NamedTuple):
     trials: Sequence[TrialResult]
     scored: Sequence[Scored]
 
+    def pairs(self) -> list[float]:
+        """Return the number of accepted pairs of each query."""
+        answers = [each.candidate for each in self.trials]
+        return [float(len(each.pairs)) if each.state is State.OK else 0.0 for each in answers]
+
+    def tokens(self) -> list[float]:
+        """Return the tokens of each query."""
+        return [float(each.usage.prompt_tokens + each.usage.completion_tokens) for each in self.trials]
+
+    def spent(self) -> list[float] | None:
+        """Return the dollars of each query, None if the price is unknown."""
+        return None if self.price is None else [self.price.cost(each.usage) for each in self.trials]
+
     def numbers(self, seed: int) -> dict[str, Interval]:
         """Return each number with its interval (Wilson, or bootstrap over queries); costs if the price is known."""
         answers = [each.candidate for each in self.trials]
-        pairs = [float(len(each.pairs)) if each.state is State.OK else 0.0 for each in answers]
-        tokens = [float(each.usage.prompt_tokens + each.usage.completion_tokens) for each in self.trials]
+        pairs, tokens, dollars = self.pairs(), self.tokens(), self.spent()
         numbers = {
             "valid share": share_interval([each.state is State.OK for each in answers]),
             "pairs a query": _mean(pairs, seed),
@@ -68,8 +81,8 @@ class Variant(NamedTuple):
             numbers[name] = _mean([each.scores[name] for each in self.scored], seed)
         if any(pairs):
             numbers[TOKENS_PER_PAIR] = _ratio(tokens, pairs, seed)
-        if any(pairs) and self.price is not None:
-            numbers[DOLLARS_PER_PAIR] = _ratio([self.price.cost(each.usage) for each in self.trials], pairs, seed)
+        if any(pairs) and dollars is not None:
+            numbers[DOLLARS_PER_PAIR] = _ratio(dollars, pairs, seed)
         return numbers
 
 
@@ -106,6 +119,28 @@ class ComparisonResult(NamedTuple):
     def gain_lines(self) -> list[tuple[str, str]]:
         """Return the gains in words, by the names of the variants."""
         return [(name, _verdict(gain, self.variants[0].name, self.queries)) for name, gain in self.gains()]
+
+    def costs(self) -> list[tuple[str, str, Interval]]:
+        """Return what an accepted pair of each further variant costs, as a multiple of one of the first, by query.
+
+        With each name, whether it is of dollars or, if a price is unknown or nothing is paid, of tokens. A variant
+        without an accepted pair is left out.
+        """
+        spent = [each.spent() for each in self.variants]
+        unit = "dollars" if all(each is not None and any(each) for each in spent) else "tokens"
+        both = zip(spent, self.variants, strict=True)
+        sums = [each if unit == "dollars" and each else variant.tokens() for each, variant in both]
+        found = []
+        for other, cost in zip(self.variants[1:], sums[1:], strict=True):
+            first_pairs, pairs = self.variants[0].pairs(), other.pairs()
+            if any(first_pairs) and any(pairs):
+                found.append((other.name, unit, _ratio_of_ratios(cost, pairs, sums[0], first_pairs, self.seed)))
+        return found
+
+    def cost_lines(self) -> list[tuple[str, str]]:
+        """Return the costs in words, by the names of the variants."""
+        first = self.variants[0].name if self.variants else ""
+        return [(name, _cost_verdict(times, unit, first, self.queries)) for name, unit, times in self.costs()]
 
     def answer_lines(self, count: int) -> Iterator[str]:
         """Yield `count` queries as lines for people, with all answers to each; those that differ most come first."""
@@ -164,7 +199,7 @@ def _with_page(done: ComparisonResult, title: str, folder: Path) -> ComparisonRe
     if not done.variants:
         return done
     variants = [ComparedVariant(each.name, f"{each.prompt}, {each.model}", each.scored) for each in done.variants]
-    lines = [f"{name}: {verdict}" for name, verdict in done.gain_lines()]
+    lines = [f"{name}: {verdict}" for name, verdict in (*done.gain_lines(), *done.cost_lines())]
     if done.stopped_by is not None:
         lines.append(f"Stopped before all was compared: {one_line(str(done.stopped_by))}")
     path = folder / COMPARISON_FILE
@@ -304,6 +339,32 @@ def _ratio(numerators: Sequence[float], denominators: Sequence[float], seed: int
     ratios = sorted(sum(a for a, _ in draw) / total for draw in resamples if (total := sum(b for _, b in draw)))
     cut = int(0.025 * len(ratios))
     return Interval(sum(numerators) / sum(denominators), ratios[cut], ratios[-1 - cut])
+
+
+def _ratio_of_ratios(
+    cost: Sequence[float], pairs: Sequence[float], base: Sequence[float], base_pairs: Sequence[float], seed: int
+) -> Interval:
+    """Return how many times the base's the cost of a pair is; for the interval the same queries of both are drawn."""
+    random, rows = Random(seed), list(zip(cost, pairs, base, base_pairs, strict=True))
+    found = []
+    for _ in range(_RESAMPLES):
+        a, b, c, d = map(sum, zip(*random.choices(rows, k=len(rows)), strict=True))
+        if a and b and c and d:
+            found.append((a / b) / (c / d))
+    found.sort()
+    cut = int(0.025 * len(found))
+    whole = (sum(cost) / sum(pairs)) / (sum(base) / sum(base_pairs))
+    return Interval(whole, found[cut], found[-1 - cut]) if found else Interval(whole, 0.0, math.inf)
+
+
+def _cost_verdict(times: Interval, unit: str, first: str, queries: int) -> str:
+    factor = f"{times.mean:.2f} times ({times.low:.2f} to {times.high:.2f})"
+    line = f"{factor} the {unit} of {first} for each accepted pair: "
+    if queries < MIN_QUERIES:
+        return f"{line}too few queries to rule out chance"
+    if times.high < 1:
+        return f"{line}cheaper, by more than chance"
+    return f"{line}dearer, by more than chance" if times.low > 1 else f"{line}the difference may be chance"
 
 
 def _format(name: str, interval: Interval | None) -> str:

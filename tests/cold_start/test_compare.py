@@ -56,7 +56,15 @@ def test_the_same_queries_are_asked_and_a_better_prompt_is_distinguished_from_ch
         assert (name, gain.low > 0) == ("taught", True)
         lines = comparison_table(done)
         assert lines[0].split() == ["bare", "taught"]
-        assert lines[-1].endswith("against bare: better, by more than chance")
+        assert lines[-2].endswith("against bare: better, by more than chance")
+        ((name, unit, times),) = done.costs()
+        assert (name, unit) == ("taught", "tokens")
+        of_bare = bare.numbers(0)["tokens a pair"].mean
+        assert times.mean == pytest.approx(numbers["tokens a pair"].mean / of_bare)
+        assert times.low <= times.mean <= times.high
+        verdict = "cheaper" if times.high < 1 else "dearer" if times.low > 1 else "may be chance"
+        assert lines[-1].startswith(f"taught: {times.mean:.2f} times (")
+        assert verdict in lines[-1]
         assert endpoint.stats.requests == 60
         assert measured(tmp_path, endpoint).rows() == done.rows()
         assert endpoint.stats.requests == 60
@@ -148,7 +156,7 @@ def test_few_queries_prove_nothing(tmp_path: Path) -> None:
     with teachable() as endpoint:
         prompts = [prompt(tmp_path, "bare", 0), prompt(tmp_path, "taught", 3)]
         done = compare(options(tmp_path, endpoint), prompts, (), 5, {}, Listener())
-    assert comparison_table(done)[-1].endswith("against bare: too few queries to rule out chance")
+    assert comparison_table(done)[-2].endswith("against bare: too few queries to rule out chance")
 
 
 def test_no_query_is_asked_that_a_prompt_has_for_an_example(tmp_path: Path) -> None:
