@@ -36,6 +36,7 @@ from syphus.text import one_line
 _LOOK_SECONDS = 2.0  # between two looks at the nodes of the cluster
 _START_SECONDS = 120.0  # that a worker may take to start
 _NO_NODE_SECONDS = 90.0  # that requests wait for a node if there is none
+_OWN_NODE_SECONDS = 30.0  # the same, if only one node can send them: other nodes may take their rows
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0  # before a node that failed gets another worker
 
 
@@ -97,7 +98,8 @@ class RayFleet:
             self._say(f"Ray node {node.address} can't read images that this machine reads, which sends them: {problem}")
 
     async def _lane(self, node: RayNode | None) -> Lane:
-        waited_until = asyncio.get_running_loop().time() + _NO_NODE_SECONDS
+        seconds = _NO_NODE_SECONDS if node is None else _OWN_NODE_SECONDS
+        waited_until = asyncio.get_running_loop().time() + seconds
         while True:
             lanes = self._lanes.values() if node is None else filter(None, [self._lanes.get(node.id)])
             usable = (lane for lane in lanes if lane.is_reachable)
@@ -109,7 +111,7 @@ class RayFleet:
                     await self._wait_for_change()
             except TimeoutError:
                 where = f"on Ray node {node.address}" if node else f"in the Ray cluster at {self._workers.address}"
-                raise NodesLostError(f"No worker is left {where}, for {_NO_NODE_SECONDS:g} s") from None
+                raise NodesLostError(f"No worker is left {where}, for {seconds:g} s") from None
 
     async def _wait_for_change(self) -> None:
         changed = self._changed
