@@ -17,7 +17,7 @@ from syphus.cluster.key_gate import KeyGate
 from syphus.cluster.messages import Lease, LeaseRequest, protocol_problem
 from syphus.cluster.shared_budget import RunAccount, SharedBudget
 
-FORGET_AFTER = 86_400.0  #: seconds after which a key without clients is forgotten
+FORGET_AFTER = 3_600.0  #: seconds after which a key without clients is forgotten
 
 
 def group_name(address: str, key: str, model: str) -> str:
