@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from syphus.answers.cleaning import Context, RuleSet
+from syphus.answers.cleaning.endings import is_complete
 from syphus.answers.cleaning.sent_texts import SentTexts, scripts_of
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.plugins.discovery import find_plugin
@@ -59,6 +60,10 @@ KINDS_OF_RULES = {
         "a thing that the annotation does not hold": "invented",
         "a number that the annotation does not hold": "number",
         "a name of the annotation": "name",
+        "a name that the annotation does not hold": "name",
+        "a colour that the annotation does not hold": "meaning",
+        "a time that the annotation does not hold": "time",
+        "says the opposite of the annotation": "meaning",
         "names a time of the video": "time",
         "speaks of its notes": "leak",
         "refuses": "refusal",
@@ -72,6 +77,10 @@ KINDS_OF_RULES = {
         "says one sentence twice": "repeat",
         "answers with the question": "repeat",
         "is in another script than the examples": "language",
+        "is in another language than the examples": "language",
+        "ends in the middle of a sentence": "cut",
+        "far from the number of pairs asked for": "count",
+        "holds the form of another pair": "form",
         "a letter stands for a person": "name",
     }.items()
 }
@@ -143,6 +152,7 @@ class _Style(NamedTuple):
     rules: RuleSet
     sent: SentTexts
     scripts: frozenset[str]
+    ends_sentences: bool
 
 
 @cache
@@ -161,7 +171,8 @@ def _style(name: str) -> _Style:
             ]
     shown = [(asked, line) for asked, _ in examples for line in asked.splitlines()]
     sent = SentTexts([*examples, *shown], [template.system_message], CORRECTION.split("{}"))
-    return _Style(RuleSet(rules), sent, scripts_of(text for _, text in examples))
+    texts = [text for _, text in examples]
+    return _Style(RuleSet(rules), sent, scripts_of(texts), all(map(is_complete, texts)))
 
 
 def _prompt(name: str) -> PromptTemplate:
@@ -172,9 +183,15 @@ def _prompt(name: str) -> PromptTemplate:
 def judge(answer: Answer) -> Verdict:
     """Apply the rules of the answer's dataset, as the main job does."""
     style = _style(answer.style)
-    context = Context(Query(answer.id, answer.annotation), style.sent, scripts=style.scripts)
+    context = Context(
+        Query(answer.id, answer.annotation),
+        style.sent,
+        scripts=style.scripts,
+        asked_pairs=answer.asked_pairs,
+        ends_sentences=style.ends_sentences,
+    )
     cleaned = style.rules.clean(answer.pairs, context)
-    return Verdict(frozenset(cleaned.rejections), frozenset(cleaned.repairs), frozenset())
+    return Verdict(frozenset(cleaned.rejections), frozenset(cleaned.repairs), frozenset(cleaned.doubts))
 
 
 def verdicts(answers: Iterable[Answer]) -> Iterator[tuple[Answer, Verdict]]:

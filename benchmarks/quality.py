@@ -5,6 +5,7 @@
 The answers are those of `benchmarks/corpus/` (`answer_corpus.py` says what a line is). Each share comes with its 95%
 interval (Wilson). Precision: of the answers that a rule rejects, how many are faulty. Recall: of the answers with a
 fault that the rule is for, how many it rejects or repairs. False alarms: of the sound answers, how many it rejects.
+A doubt rejects nothing: a judge looks at such answers first.
 `--misses` shows the answers that were judged wrongly; for the test part that is for a release, not for work on rules.
 """
 
@@ -49,17 +50,22 @@ def by_fault(judged: Judged) -> Iterator[tuple[str, Rate, Rate]]:
         )
 
 
-def by_rule(judged: Judged) -> Iterator[tuple[str, Rate, Rate, Rate]]:
-    """Yield precision, recall and false alarms of each rule that finds something, in the order of their names."""
+def by_rule(judged: Judged) -> Iterator[tuple[str, Rate, Rate, Rate, Rate]]:
+    """Yield precision, recall, false alarms and doubts of each rule that finds something, in the order of their names.
+
+    What a rule doubts counts in the last alone: how many of its doubts are about faulty answers.
+    """
     rules = {rule for _, verdict in judged for kind in verdict for rule in kind}
     for rule in sorted(rules):
-        fires = [(answer, any(rule in kind for kind in verdict)) for answer, verdict in judged]
+        fires = [(answer, rule in verdict.rejected | verdict.changed) for answer, verdict in judged]
+        doubts = [answer.fault != "" for answer, verdict in judged if rule in verdict.doubted - verdict.rejected]
         found = [answer for answer, fired in fires if fired]
         kinds = KINDS_OF_RULES.get(rule, frozenset())
         meant = [fired for answer, fired in fires if answer.fault in kinds]
         sound = [fired for answer, fired in fires if not answer.fault]
         right = sum(answer.fault != "" for answer in found)
-        yield rule, Rate(right, len(found)), Rate(sum(meant), len(meant)), Rate(sum(sound), len(sound))
+        precision, recall = Rate(right, len(found)), Rate(sum(meant), len(meant))
+        yield rule, precision, recall, Rate(sum(sound), len(sound)), Rate(sum(doubts), len(doubts))
 
 
 def misses(judged: Judged) -> Iterator[str]:
@@ -89,7 +95,10 @@ def main() -> None:
         print(f"## {part}: {len(judged)} answers from {', '.join(sources)}\n")
         print(table(totals(judged), ("what", "share")), end="\n\n")
         print(table(by_fault(judged), ("fault", "caught", "caught or doubted")), end="\n\n")
-        print(table(by_rule(judged), ("rule", "precision", "recall", "false alarms")), end="\n\n")
+        print(
+            table(by_rule(judged), ("rule", "precision", "recall", "false alarms", "doubts that were right")),
+            end="\n\n",
+        )
         if options.misses:
             print("\n".join(misses(judged)), end="\n\n")
 

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from syphus import AbstractDataset, Still, field, image_files, read_json, read_json_items, texts
-from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation, pairs_between
+from syphus.cleaning import images_in_order, no_boxes, numbers_of_the_annotation, pairs_between, times_of_the_annotation
 from syphus.errors import InputError
 from syphus.io.coco import CITATION, HOMEPAGE, LICENCE, Coco, coco_files
 from syphus.io.records import check_name, name_field, record_error
-from syphus.selection import things_of_the_annotation
+from syphus.selection import (
+    changes_of_the_annotation,
+    colours_of_the_annotation,
+    names_of_the_annotation,
+    things_of_the_annotation,
+)
 
 
 class SpotTheDifference(AbstractDataset):
@@ -22,7 +27,15 @@ class SpotTheDifference(AbstractDataset):
     prompt = "spot_the_difference"
     query_inputs_path = "annotations/spot_the_difference/train.json"
     example = "spot_the_difference.json"
-    rules = (*images_in_order, numbers_of_the_annotation, things_of_the_annotation)
+    rules = (
+        *images_in_order,
+        numbers_of_the_annotation,
+        times_of_the_annotation,
+        names_of_the_annotation,
+        colours_of_the_annotation,
+        changes_of_the_annotation,
+        things_of_the_annotation,
+    )
     homepage = "https://github.com/harsh19/spot-the-diff"
     citation = """
 @inproceedings{jhamtani2018learning,

@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from syphus import AbstractDataset, Reject, Video, field, read_json_items, texts, video_files
-from syphus.cleaning import asked_by_the_wearer, no_letters_for_people, no_timestamps, pairs_between
+from syphus.cleaning import (
+    asked_by_the_wearer,
+    no_letters_for_people,
+    no_timestamps,
+    numbers_of_the_annotation,
+    pairs_between,
+    times_of_the_annotation,
+)
 from syphus.io.records import Record, check_name, readable, record_error
+from syphus.selection import colours_of_the_annotation, names_of_the_annotation, things_of_the_annotation
 
 WINDOW = 16  # seconds, and frames, of a clip
 _PASSES = ("narration_pass_1", "narration_pass_2")
@@ -49,6 +57,11 @@ class EGO4D(AbstractDataset):
         asked_by_the_wearer,
         no_letters_for_people,
         no_timestamps,
+        numbers_of_the_annotation,
+        times_of_the_annotation,
+        names_of_the_annotation,
+        colours_of_the_annotation,
+        things_of_the_annotation,
         Reject(
             "speaks of a video",
             r"\b(?:videos?(?! ?games?)|footage|in (?:this|the) clip|camera wearer|the (?:wearer|user)|narrator)\b",

@@ -32,14 +32,21 @@ from syphus import (
     read_jsonl,
     texts,
 )
-from syphus.cleaning import Rule, no_boxes
+from syphus.cleaning import Rule, no_boxes, numbers_of_the_annotation, times_of_the_annotation
 from syphus.errors import InputError
 from syphus.io.coco import CITATION, Coco, coco_files
 from syphus.io.records import read_beginning, read_json_lists, record_error
 from syphus.parsing import PAIRS_FORM, parse_pairs, parse_plain_text, text_form
 from syphus.plugins.rows import choose_stably
-from syphus.selection import things_of_the_annotation
+from syphus.selection import colours_of_the_annotation, names_of_the_annotation, things_of_the_annotation
 
+_FACTS: Sequence[Rule] = (
+    numbers_of_the_annotation,
+    times_of_the_annotation,
+    names_of_the_annotation,
+    colours_of_the_annotation,
+    things_of_the_annotation,
+)
 _COCO_FILE = re.compile(r"\{\s*\"(?:info|licenses|images|annotations|categories|type)\"")
 
 DESCRIPTION_INSTRUCTIONS = (
@@ -150,7 +157,7 @@ class LlavaDetail(_Llava):
     short_name = "LADD"
     prompt = "llava_detail"
     json_form = text_form("description")
-    rules = (*_Llava.rules, things_of_the_annotation)
+    rules = (*_Llava.rules, *_FACTS)
 
     def select_rounds(self, rounds: Sequence[Pair]) -> Sequence[Pair]:
         """Return the only round."""

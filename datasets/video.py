@@ -21,9 +21,19 @@ from syphus import (
     read_jsonl,
     video_files,
 )
-from syphus.cleaning import instead_of, no_names_of_the_annotation, no_timestamps, pairs_between
+from syphus.cleaning import (
+    instead_of,
+    no_names_of_the_annotation,
+    no_timestamps,
+    numbers_of_the_annotation,
+    pairs_between,
+)
 from syphus.errors import InputError
 from syphus.io.records import Record, check_name, name_field, readable, record_error, type_name
+from syphus.selection import colours_of_the_annotation, names_of_the_annotation, things_of_the_annotation
+
+#: The annotations tell of all that the pairs may claim.
+_FACTS = (numbers_of_the_annotation, names_of_the_annotation, colours_of_the_annotation, things_of_the_annotation)
 
 
 class DenseCaptions(AbstractDataset):
@@ -42,7 +52,7 @@ class DenseCaptions(AbstractDataset):
   year      = {2017}
 }
 """
-    rules = (pairs_between(4, 10), no_timestamps)
+    rules = (pairs_between(4, 10), no_timestamps, *_FACTS)
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:
         """Yield one query per video; its images are one frame per second, from second 0 on."""
@@ -127,6 +137,7 @@ class TVCaptions(AbstractDataset):
         Reject("two people are called the same", _SAME_NAME_TWICE),
         pairs_between(3, 6),
         no_timestamps,
+        *_FACTS,
     )
 
     def _load_query_inputs(self, path: str) -> Iterator[Mapping[str, object]]:

@@ -19,9 +19,10 @@ from syphus.answers.cleaning import (
     no_names_of_the_annotation,
     no_timestamps,
     normalize_words,
-    numbers_of_the_annotation,
     pairs_between,
+    times_of_the_annotation,
 )
+from syphus.answers.scoring.counting import numbers_of_the_annotation
 
 __path__: list[str] = []  # a package, whose former modules `syphus.former_paths` finds
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "normalize_words",
     "numbers_of_the_annotation",
     "pairs_between",
+    "times_of_the_annotation",
 ]

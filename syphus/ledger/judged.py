@@ -10,7 +10,10 @@ from syphus.ledger.serialization import load_images, load_pairs
 from syphus.ledger.store import Store
 from syphus.types import Pair, PromptImage, Query, State
 
+#: Begins the names of rules among the repairs that did not decide about an accepted answer: a judge looks at it first.
+DOUBTFUL = "doubtful: "
 _HASHES = 2**32
+_HASH = "(position * 2654435761 & 4294967295)"
 _SOURCE = "json_extract(meta, '$.n')"
 _JUDGED_BEFORE = f"""
     SELECT position, {QUERY_COLUMNS}, (SELECT state FROM query AS source WHERE source.n = {_SOURCE}),
@@ -24,7 +27,11 @@ _SAMPLED = f"""
     SELECT query.n, query.id, annotation.text, coalesce(answer, 0), result.pairs, images
     FROM {QUERY_TABLES} JOIN result USING (n)
     WHERE stage = ? AND state = 'ok' AND position IS NOT NULL AND query.pairs > 0
-    AND (position * 2654435761 & 4294967295) < ? AND query.n > ? ORDER BY query.n LIMIT ?"""
+    AND ({_HASH} < ?{{}}) AND query.n > ? ORDER BY query.n LIMIT ?"""
+_IS_DOUBTFUL = f" OR EXISTS (SELECT 1 FROM json_each(repairs) WHERE substr(key, 1, {len(DOUBTFUL)}) = '{DOUBTFUL}')"
+_IN_SAMPLE = (
+    f"SELECT n FROM query WHERE stage = ? AND position IS NOT NULL AND {_HASH} < ? AND n > ? ORDER BY n LIMIT ?"
+)
 # The condition on the position is a multiplicative hash (Knuth, The Art of Computer Programming, section 6.4).
 
 
@@ -54,12 +61,21 @@ def judged_before(store: Store, stage: str, judge: str) -> Iterator[JudgedBefore
             yield JudgedBefore(query_from_columns(*columns), State(state), load_pairs(pairs))
 
 
-def sampled_pairs(store: Store, stage: str, share: float) -> Iterator[SampledPairs]:
-    """Yield about a share of the queries of `stage` that have pairs. A larger share contains a smaller one."""
-    for rows in store.read_in_batches(_SAMPLED, stage, round(share * _HASHES)):
+def sampled_pairs(store: Store, stage: str, share: float, *, doubtful: bool = False) -> Iterator[SampledPairs]:
+    """Yield about a share of the queries of `stage` that have pairs. A larger share contains a smaller one.
+
+    With `doubtful`, those that a cleaning rule could not decide about are yielded as well.
+    """
+    statement = _SAMPLED.format(_IS_DOUBTFUL if doubtful else "")
+    for rows in store.read_in_batches(statement, stage, round(share * _HASHES)):
         for n, name, annotation, answer, pairs, images in rows:
             shown = load_images(images) if images else ()
             yield SampledPairs(n, name, annotation, answer, load_pairs(pairs), shown)
+
+
+def sampled_numbers(store: Store, stage: str, share: float) -> frozenset[int]:
+    """Return the numbers of the queries of `stage` that are in the sample of this share."""
+    return frozenset(n for rows in store.read_in_batches(_IN_SAMPLE, stage, round(share * _HASHES)) for (n,) in rows)
 
 
 def bad_pairs(store: Store) -> dict[bytes, str]:

@@ -3,6 +3,8 @@
 A bad pair is taken out of the result, as if a rule had rejected it; a query that loses all its pairs becomes invalid,
 and `--retry invalid` asks for it again. Verdicts are about exact texts: a pair that changes is judged again.
 
+Pairs that a cleaning rule could not decide about are judged first, whatever the share, and are not counted in it.
+
 The sample follows from the positions of the queries alone, so a larger share contains a smaller one, and no text is
 paid for twice. What is known then stands in the report: see `estimates.py`.
 """
@@ -21,7 +23,7 @@ from syphus.errors import SyphusError, UnsatisfactoryError
 from syphus.formats.report import JUDGED_META, Report
 from syphus.formats.run_files import PairsFile
 from syphus.ledger.inputs import accept_input, register
-from syphus.ledger.judged import judged_before, sampled_pairs, set_bad_pairs
+from syphus.ledger.judged import judged_before, sampled_numbers, sampled_pairs, set_bad_pairs
 from syphus.ledger.records import pending_numbers
 from syphus.ledger.results import AnsweredQuery, answered_queries
 from syphus.ledger.sessions import get_meta, set_meta
@@ -175,9 +177,16 @@ def judged(store: Store) -> Iterator[JudgedPair]:
 
 
 def read_judgements(store: Store) -> Judgements:
-    """Return the sums of all verdicts."""
+    """Return the sums of the verdicts on the sample.
+
+    What was judged only because a cleaning rule doubted it is not counted: it is worse than the rest.
+    """
     sums, faults, unclear = BadSums(), Counter[str](), 0
+    share = float(str(get_meta(store, _SHARE) or 0))
+    sample = sampled_numbers(store, GENERATE, share) if share < 1 else None
     for answered in answered_queries(store, JUDGE_PAIRS):
+        if sample is not None and judged_number(answered.query) not in sample:
+            continue
         verdicts = _verdicts(answered)
         if not verdicts:
             unclear += answered.state is not State.PENDING
@@ -320,10 +329,12 @@ def _sample(store: Store, share: float, judge: str) -> Iterator[Query]:
         if row.state is not State.OK or _covers(judged_pairs(row.query), row.pairs):
             known.add(judged_number(row.query))
             yield row.query
-    for each in sampled_pairs(store, GENERATE, share):
-        if each.n not in known:
-            source = JudgedAnswer(each.n, each.answer, judge)
-            yield judge_query(each.id, each.annotation, each.pairs, each.images, source)
+    for wanted in (0.0, share):  # first what a cleaning rule doubts
+        for each in sampled_pairs(store, GENERATE, wanted, doubtful=True):
+            if each.n not in known:
+                known.add(each.n)
+                source = JudgedAnswer(each.n, each.answer, judge)
+                yield judge_query(each.id, each.annotation, each.pairs, each.images, source)
 
 
 def _covers(judged: JudgedPairs, pairs: Sequence[Pair]) -> bool:

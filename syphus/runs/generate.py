@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, RuleSet
+from syphus.answers.cleaning.endings import is_complete
 from syphus.answers.cleaning.sent_texts import SentTexts, scripts_of
 from syphus.answers.judging_digest import ACCEPTANCE_FILES, code_digest
 from syphus.answers.parsing.json_forms import JsonAnswer, JsonForm, read_json_answer
 from syphus.answers.parsing.pairs import Parsed
+from syphus.answers.scoring.basic_quality import bounds_from_message
+from syphus.answers.scoring.norms import ratings_version
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
@@ -21,6 +24,7 @@ from syphus.endpoints.structured import AnswerFormat, AnswerRequest, answer_requ
 from syphus.errors import ImageError, UsageError
 from syphus.formats.run_files import pair_lines
 from syphus.images.prompt.attachments import ImageAttachments
+from syphus.ledger.judged import DOUBTFUL
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.model_names import is_simulated
 from syphus.pipeline.breaker import QualityBreaker
@@ -113,6 +117,8 @@ class GenerateStage:
         instructions = [template.system_message for template in self._templates.values()]
         self.sent = SentTexts([*examples, *shown], instructions, CORRECTION.split("{}"))
         self._scripts = scripts_of(text for _, text in examples)
+        self._ends_sentences = bool(examples) and all(is_complete(text) for _, text in examples)
+        self._asked_pairs = bounds_from_message(context.template.system_message) or (0, None)
         self._has_examples = bool(examples)
         self._last_texts: dict[int, str] = {}  # by row, of rejected answers whose prompt is sent again
         self._repeats = context.repeats  # whether the same prompt has brought the same answer
@@ -270,7 +276,9 @@ class GenerateStage:
 
     def _accept(self, query: Query, pairs: Sequence[Pair]) -> Judgement:
         """Clean the pairs, check them, and give them their ids and relations."""
-        cleaned = self._rules.clean(pairs, Context(query, self.sent, self._user_turn(query), self._scripts))
+        asked, ends = self._asked_pairs, self._ends_sentences
+        about = Context(query, self.sent, self._user_turn(query), self._scripts, asked, ends)
+        cleaned = self._rules.clean(pairs, about)
         problems = checked_texts("check_pairs", self._dataset.check_pairs(query, cleaned.pairs))
         if cleaned.rejections or problems:
             located = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
@@ -279,7 +287,8 @@ class GenerateStage:
         named = [
             replace(pair, id=pair.id or self._pair_id(query, number)) for number, pair in enumerate(cleaned.pairs, 1)
         ]
-        repairs, faults = dict(cleaned.repairs), self._judged_faults(query, named)
+        doubts = {f"{DOUBTFUL}{rule}": 1 for rule in cleaned.doubts}
+        repairs, faults = {**cleaned.repairs, **doubts}, self._judged_faults(query, named)
         if faults:
             named = [pair for pair in named if pair.id not in faults]
             if not named:
@@ -383,5 +392,5 @@ def cleaning_rules(dataset: AbstractDataset) -> tuple[Rule, ...]:
 
 
 def parser_digest(plugin: Path) -> str:
-    """Return 16 hex digits that change with the code that judges answers: the parsers, the rules, the plugin's file."""
-    return code_digest((*ACCEPTANCE_FILES, plugin))
+    """Return 16 hex digits that change with what judges answers: the parsers, the rules, the plugin's file."""
+    return code_digest((*ACCEPTANCE_FILES, plugin), ratings_version().encode())

@@ -22,18 +22,18 @@ from syphus.answers.cleaning import (
     answers_of_words,
     asked_by_the_wearer,
     clean,
-    general_rules,
     images_in_order,
     instead_of,
     no_boxes,
     no_letters_for_people,
     no_names,
     no_timestamps,
-    numbers_of_the_annotation,
     pairs_between,
+    source_mentions,
 )
-from syphus.answers.cleaning.general_rules import no_mention_of_notes
 from syphus.answers.cleaning.sent_texts import SentTexts
+from syphus.answers.cleaning.source_mentions import no_mention_of_notes
+from syphus.answers.scoring.counting import numbers_of_the_annotation
 from syphus.types import PromptImage, State
 
 TAUGHT = "It shows a very long answer that stands in the in-context examples."
@@ -418,7 +418,7 @@ _MENTION_WORDS = (
 
 def test_the_quick_search_for_mentions_of_the_notes_changes_no_verdict() -> None:
     """Sentences of the words in the patterns: the search for words never says no where the whole pattern matches."""
-    pattern = re.compile("|".join(form for form, _ in general_rules._LEAK_FORMS), re.IGNORECASE)
+    pattern = re.compile("|".join(form for form, _ in source_mentions._LEAK_FORMS), re.IGNORECASE)
     rules = RuleSet((no_mention_of_notes,))
     words = _MENTION_WORDS.split("|")
     chance = random.Random(12)

@@ -3,13 +3,17 @@
 Pure functions.
 
 citations.py       citation marks that point at nothing
-dataset_rules.py   rules that plugins choose from: numbers, timestamps, people, counts of pairs
+dataset_rules.py   rules that plugins choose from: boxes, people, names, counts of pairs
 doubtful_lines.py  last lines that may be no part of an answer
 endings.py         what models write behind a text: end marks, counts, notes, remarks
 general_rules.py   rules that apply to every dataset
+measured.py        which rules warn, by what they were worth on labelled answers
 meta_commentary.py what models say of their own work, in any language
 rules.py           the kinds of rule, and how they are applied
 sent_texts.py      what was sent to the model: runs of words, and scripts
+source_mentions.py mentions of the notes that the model was given
+times.py           times of a video, and times of day
+unfinished.py      answers that are cut off, in another language, or of far too many pairs
 """
 
 from syphus.answers.cleaning.dataset_rules import (
@@ -21,8 +25,6 @@ from syphus.answers.cleaning.dataset_rules import (
     no_letters_for_people,
     no_names,
     no_names_of_the_annotation,
-    no_timestamps,
-    numbers_of_the_annotation,
     pairs_between,
 )
 from syphus.answers.cleaning.general_rules import GENERAL_RULES
@@ -38,6 +40,7 @@ from syphus.answers.cleaning.rules import (
     clean,
     normalize_words,
 )
+from syphus.answers.cleaning.times import no_timestamps, times_of_the_annotation
 
 __all__ = [
     "GENERAL_RULES",
@@ -60,6 +63,6 @@ __all__ = [
     "no_names_of_the_annotation",
     "no_timestamps",
     "normalize_words",
-    "numbers_of_the_annotation",
     "pairs_between",
+    "times_of_the_annotation",
 ]

@@ -1,7 +1,7 @@
 """The rules that plugins choose from. Each is a rule, or a function that returns one.
 
 class YourDataset(AbstractDataset):
-    rules = (pairs_between(2, 5), no_timestamps, numbers_of_the_annotation)
+    rules = (pairs_between(2, 5), no_timestamps, no_boxes)
 """
 
 from __future__ import annotations
@@ -25,53 +25,7 @@ from syphus.answers.cleaning.rules import (
 from syphus.types import Pair
 
 _DIGIT = re.compile(r"\d")
-_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-_NO_NUMBER = {code: " " for code in range(128) if chr(code) not in "0123456789.,:"}
-_NUMBER_WORDS = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
-    "seventeen": 17, "eighteen": 18, "nineteen": 19, "couple": 2, "pair": 2, "pairs": 2, "both": 2, "twice": 2,
-    "twin": 2, "twins": 2, "double": 2, "duo": 2, "trio": 3, "triple": 3, "triplets": 3, "quartet": 4, "first": 1,
-    "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
-    "hundred": 100, "thousand": 1000,
-}  # fmt: skip
-_TENS = {
-    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
-}  # fmt: skip
-_TEN_AND_UNIT = re.compile(rf"\b({'|'.join(_TENS)})(?:[- ](one|two|three|four|five|six|seven|eight|nine))?\b")
-#: "A dozen", "half a dozen" and "two dozen" are numbers; "dozens", "by the dozen" and "about a dozen" name none.
-_DOZEN = re.compile(
-    r"(?<!\babout )(?<!\baround )(?<!\broughly )(?<!\bnearly )(?<!\balmost )(?<!\bover )(?<!\bthan )(?<!\bleast )"
-    r"\b(half[ -]a|half|a|one|two|three|four|five|six|seven|eight|nine|ten|\d{1,2})[ -]dozen\b(?! or so\b)"
-)
-
-
-def _dozens(text: str) -> Iterable[tuple[str, str]]:
-    """Yield each number of dozens in a text in lower case: as it is written, and in digits."""
-    for found in _DOZEN.finditer(text) if "dozen" in text else ():
-        if not (found[1] == "a" and text.endswith("half ", 0, found.start())):
-            many = 0.5 if found[1].startswith("half") else 1 if found[1] == "a" else _NUMBER_WORDS.get(found[1])
-            yield found[0], str(int(12 * (int(found[1]) if many is None else many)))
-
-
-_SECONDS = r"(?:s|secs?|seconds?)"
 _SENTENCE_START = r"(?:\A|(?<=[.!?]\s)(?<!\b(?:Dr|Mr|Ms|St)\.\s)(?<!\bMrs\.\s)|(?<=\n))"
-
-#: For videos: the model knows their times only from the annotation.
-no_timestamps: Rule = Reject(
-    "names a time of the video",
-    r"\btimestamps?\b|\[\s*\d+(?:\.\d+)?\s*,\s*\d+(?:\.\d+)?\s*\]"
-    rf"|\b\d+(?:\.\d+)?(?:st|nd|rd|th)?[ -]?{_SECONDS} (?:mark|into|in the video|of the video)\b"
-    r"|\b(?:at|from|between|after|until|around|about) "
-    r"(?!the (?:\d\d)?\d0s\b|\d{3}0s\b)(?:the )?(?:time |second |minute )?"  # "the 80s" are not seconds
-    rf"\d+(?::\d\d)?(?:\.\d+)? ?{_SECONDS}\b"
-    rf"|\b(?:from|between) \d+(?:\.\d+)? ?(?:to|and|until|-|\u2013) ?\d+(?:\.\d+)? ?{_SECONDS}\b"
-    rf"|\bthe (?:first|last|final|next) \d+ ?{_SECONDS}\b|\bthe \d+(?:st|nd|rd|th) second\b"
-    r"|\b\d+:\d\d mark\b|\b(?:at|around|about|by|from|until) 0?0:\d\d\b|\bat time \d"
-    rf"|\bvideo (?:is|lasts|runs)(?: for)?(?: about| around)? \d+ ?{_SECONDS}\b"
-    r"|\b(?:seconds?|minutes?) \d+\b",
-    needs=(_DIGIT, "timestamp", *LIKE_ASCII),
-)
 
 _UNITS = (
     r"%|percent|(?:k|c|m|kilo|centi|milli)?(?:m|l|g|met(?:er|re)s?|lit(?:er|re)s?|grams?)\b|kg|mi(?:les?)?\b|inch|feet|foot|"
@@ -128,35 +82,6 @@ def _find_wrong_person(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
 
 #: The person who wears the camera asks: questions say "I", answers say "you".
 asked_by_the_wearer: Rule = Check("wrong person", _find_wrong_person)
-
-
-def _find_unknown_numbers(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    if context.query.images:
-        return  # the model may have counted in the images
-    answered = searchable(pairs).lowered
-    text = context.query.text.casefold()
-    words = [word for word in re.findall(r"[a-z]+", text) if word in _NUMBER_WORDS]
-    known = {*_NUMBER.findall(text), *(str(_NUMBER_WORDS[word]) for word in words)}
-    has_dozens = "dozen" in answered
-    if answered.isascii():  # only what a number can consist of, which takes a fifth of searching everything
-        answered = " ".join(answered.translate(_NO_NUMBER).split())
-    if not has_dozens and known.issuperset(_NUMBER.findall(answered)):
-        return
-    known.update(str(_TENS[ten] + _NUMBER_WORDS.get(unit, 0)) for ten, unit in _TEN_AND_UNIT.findall(text))
-    known.update(number for _, number in _dozens(text))
-    for place, part in texts_with_places(pairs):
-        dozens = dict(_dozens(part.lower())) if has_dozens else {}
-        yield from (describe_match(place, written) for written, number in dozens.items() if number not in known)
-        counted = {each for written in dozens for each in _NUMBER.findall(written)}
-        for number in _NUMBER.findall(part):
-            if number not in known and number not in counted:
-                yield describe_match(place, number)
-
-
-#: For annotations that contain every number a model can know. Queries with images are not checked.
-numbers_of_the_annotation: Rule = Check(
-    "a number that the annotation does not hold", _find_unknown_numbers, needs=(_DIGIT, "dozen")
-)
 
 
 def pairs_between(least: int, most: int | None = None) -> Rule:
@@ -243,18 +168,36 @@ _NOT_NAMES = frozenset((  # words with which a sentence may begin
 ))  # fmt: skip
 
 
+#: A capital inside a sentence; behind such a word it is a place, a day or a thing with a name.
+_INSIDE = re.compile(r"\b([a-z]+),? ([A-Z][\w'-]+(?: [A-Z][\w'-]+)*)")
+_BEFORE_PLACES = frozenset((
+    "about", "across", "along", "around", "at", "by", "from", "in", "into", "near", "of", "on", "over", "the", "this",
+    "to", "until", "toward", "towards", "called", "a", "an", "next", "last", "every", "since", "before", "after",
+    "outside",
+))  # fmt: skip
+#: Capitalised words that are no names of people.
+CALENDAR = frozenset((
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february", "march",
+    "april", "may", "june", "july", "august", "september", "october", "november", "december", "christmas", "easter",
+    "halloween",
+    "thanksgiving", "i", "i'm", "i'll", "i've", "ok", "tv", "pc", "cd", "dvd", "english", "french", "german", "spanish",
+    "chinese", "italian", "american", "god",
+))  # fmt: skip
+
+
 def find_names(annotation: str) -> frozenset[str]:
     """Return the capitalised words of an annotation that seem to be people.
 
-    They do something at the start of a sentence, or something is done to them. A word that the annotation also has in
-    lower case is not a name.
+    They do something at the start of a sentence, or something is done to them, or they stand inside a sentence where no
+    place stands. A word that the annotation also has in lower case is not a name.
     """
     text = straighten_apostrophes(annotation)
+    inside = (match[2] for match in _INSIDE.finditer(text) if match[1] not in _BEFORE_PLACES)
     found = {
         word.removesuffix("'s")
-        for match in _NAMED.finditer(text)
-        for word in (match[1] or match[2]).split()
-        if word.lower().removesuffix("'s") not in _NOT_NAMES
+        for name in (*(match[1] or match[2] for match in _NAMED.finditer(text)), *inside)
+        for word in name.split()
+        if word.lower().removesuffix("'s") not in _NOT_NAMES | CALENDAR
     }
     return frozenset(name for name in found if not re.search(rf"\b{re.escape(name.lower())}\b", text))
 

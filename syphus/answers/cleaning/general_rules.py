@@ -7,19 +7,17 @@ plugin switches a rule off by naming it in `without_rules`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from syphus.answers.cleaning.citations import CITATION_RULES
 from syphus.answers.cleaning.doubtful_lines import DOUBTFUL_LINE_RULES
-from syphus.answers.cleaning.endings import ENDING_RULES
+from syphus.answers.cleaning.endings import ENDING_RULES, OF_TEXT
 from syphus.answers.cleaning.meta_commentary import REMARK_RULES
 from syphus.answers.cleaning.rules import (
-    LIKE_ASCII,
     Check,
     Context,
     Drop,
-    Needs,
-    OneOfEach,
     Reject,
     Repair,
     Rule,
@@ -29,118 +27,32 @@ from syphus.answers.cleaning.rules import (
     texts_with_places,
 )
 from syphus.answers.cleaning.sent_texts import SentKind, is_mostly_foreign, split_words
+from syphus.answers.cleaning.source_mentions import no_mention_of_notes
+from syphus.answers.cleaning.unfinished import UNFINISHED_RULES
 from syphus.types import Pair
 
-# Mentions of the notes: "according to the description", "the sentences do not mention it", "it is not specified".
-
-_NOTES = r"(?:descriptions?|captions?|annotations?|narrations?|bounding box(?:es)?|metadata|timestamps?)"
-_WEAK_NOTES = r"(?:sentences?|input|summary|ground truth|texts?|notes|data|information)"  # a sign may have a text, too
-_POSSIBLE_NOTES = rf"(?:{_WEAK_NOTES}|lists?|context|scenario|details?)"
-_GIVEN = r"(?:given|provided|above|supplied)"
-_ADJECTIVES = rf"(?:(?:{_GIVEN}|image|video|scene|dense) )*"
-_SAYS = r"(?:mention|state|specif(?:y|ie)|indicate|provide|describe|say|suggest)(?:s|d|ed)?\b"
-_SAYS_OR_NOT = rf"(?:do(?:es)? not |do(?:es)?n't |did not |didn't )?{_SAYS}"
-_SOURCE = (
-    r"(?:based on|according to|judging by|from|per"
-    r"|(?:stated|mentioned|described|noted|indicated|given|provided) (?:in|by))"
-)
-_NOT_A_PLACE = r"\b(?! (?:on|under|below|beside|at|by) )"  # "the price is not stated on the tag"
-_NOTES_WORDS = (
-    "description", "caption", "annotation", "narration", "bounding box", "metadata", "timestamp",
-)  # fmt: skip
-_WEAK_WORDS = ("sentence", "input", "summary", "ground truth", "text", "notes", "data", "information")
-_POSSIBLE_WORDS = (*_WEAK_WORDS, "list", "context", "scenario", "detail")
-_GIVEN_PHRASES = tuple(
-    f"{first} {given} "
-    for first in ("the", "this", "these", "your")
-    for given in ("given", "provided", "above", "supplied")
-)
-_SAYS_WORDS = ("mention", "state", "specif", "indicate", "provide", "describe", "say", "suggest")
-_SOURCE_WORDS = (
-    "based on ", "according to ", "judging by ", "from ", "per ",
-    "stated ", "mentioned ", "described ", "noted ", "indicated ", "given ", "provided ",
-)  # fmt: skip
-#: Each form of a mention, with groups of words: every match of the form contains a word of each of its groups, those of
-#: the first group being the rarest. The whole pattern takes 300 microseconds an answer, and hardly any answer needs it.
-_LEAK_FORMS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
-    (
-        rf"\b{_SOURCE} (?:the|these|those|this|your) {_ADJECTIVES}{_NOTES}{_NOT_A_PLACE}",
-        (_NOTES_WORDS, _SOURCE_WORDS),
-    ),
-    (
-        rf"\b(?:based on|according to|as per|as (?:stated|mentioned) in) the {_WEAK_NOTES}(?=[,.;])",
-        (
-            ("based on the ", "according to the ", "as per the ", "as stated in the ", "as mentioned in the "),
-            _WEAK_WORDS,
-        ),
-    ),
-    (
-        rf"\b(?:the|this|these|your) {_GIVEN} (?:{_NOTES}|{_POSSIBLE_NOTES})\b",
-        (_GIVEN_PHRASES, (*_NOTES_WORDS, *_POSSIBLE_WORDS)),
-    ),
-    (
-        rf"\bthe {_POSSIBLE_NOTES} (?:that (?:is|was|were) |you (?:have )?)?(?:given|provided|supplied){_NOT_A_PLACE}",
-        (("given", "provided", "supplied"), _POSSIBLE_WORDS),
-    ),
-    (rf"\b(?:the|these|those) {_ADJECTIVES}{_NOTES} {_SAYS_OR_NOT}", (_NOTES_WORDS, _SAYS_WORDS)),
-    (
-        rf"\b(?:the|these|those) (?:\w+ )?(?:sentences?|input|summary|ground truth) {_SAYS_OR_NOT}",
-        (("sentence", "input", "summary", "ground truth"), _SAYS_WORDS),
-    ),
-    (
-        r"\bthe notes (?:also |only |do not |don't )?(?:mention|state|specify|indicate|provide|describe|say|suggest)\b",
-        (("the notes ",), _SAYS_WORDS),
-    ),
-    (
-        rf"\bas the (?:{_NOTES}|{_POSSIBLE_NOTES}) {_SAYS}",
-        (("as the ",), _SAYS_WORDS, (*_NOTES_WORDS, *_POSSIBLE_WORDS)),
-    ),
-    (rf"\bin the {_ADJECTIVES}{_NOTES}, ", (_NOTES_WORDS, ("in the ",))),
-    (
-        rf"(?:\bnot|n't) (?:(?:explicitly|clearly|directly) )?(?:mentioned|specified|stated){_NOT_A_PLACE}",
-        (("mentioned", "specified", "stated"), ("not ", "n't ")),
-    ),
-    (
-        rf"\bthere (?:is|was) (?:no|not enough) (?:information|mention|details?){_NOT_A_PLACE}",
-        (("there is no", "there was no"), ("information", "mention", "detail")),
-    ),
-)
-_LEAK = re.compile("|".join(form for form, _ in _LEAK_FORMS), re.IGNORECASE)
-_LEAK_NEEDS: Needs = (*(OneOfEach(groups) for _, groups in _LEAK_FORMS), *LIKE_ASCII)
-_NOTE = re.compile(rf"\b(?:{_NOTES}|{_POSSIBLE_NOTES})\b")
-_LABEL = re.compile(r"^[\w ]+:", re.MULTILINE)  # "sentences: ..." names a field of the annotation
-
-
-def _find_leaks(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    """Find mentions of the notes. What the annotation itself mentions is allowed, such as a caption on a screen."""
-    annotation = _LABEL.sub("", context.query.text.lower())
-    for place, text in texts_with_places(pairs):
-        straight = straighten_apostrophes(text)
-        for match in _LEAK.finditer(straight) if _may_leak(straight.lower()) else ():
-            if not any(note.rstrip("s") in annotation for note in _NOTE.findall(match[0].lower())):
-                yield describe_match(place, match[0])
-
-
-def _may_leak(lowered: str) -> bool:
-    """Return whether a text has what the rule needs; here one text, where the rule was skipped for all in one."""
-    has = lowered.__contains__
-    return any(all(any(map(has, words)) for words in groups) for _, groups in _LEAK_FORMS) or (
-        not lowered.isascii() and any(map(has, LIKE_ASCII))
-    )
-
-
-no_mention_of_notes: Rule = Check("speaks of its notes", _find_leaks, needs=_LEAK_NEEDS)
-
-
 _NOT_QUOTED = r"(?<![\"\u201c])"  # not said by somebody in the image
-_REFUSAL = (
-    r"\bas an ai\b|\blanguage model\b"
-    rf"|{_NOT_QUOTED}\bi(?:'m| am) (?:sorry, (?:but )?i|unable to|not able to)\b"
-    rf"|{_NOT_QUOTED}\bi (?:can'?t|cannot) (?:assist|help|provide|see|view|access|answer|describe|determine|watch)\b"
-    rf"|{_NOT_QUOTED}\bi (?:do not|don't) have (?:access|enough|the ability)\b"
-    rf"|\bi apologi[sz]e, but i\b|{_NOT_QUOTED}\b(?:sorry|unfortunately), (?:but )?i (?:can|am|do)"
+_ABLE = (
+    r"(?:assist|help|provide|see|view|access|answer|describe|determine|watch|tell|say|identify|compare|judge|give|know)"
 )
-_REFUSAL_NEEDS = ("as an ai", "language model", "i'm ", "i am ", "i can", "i do", "sorry, ", "unfortunately", "apologi")
+_REFUSAL = (
+    r"\bas an ai\b|\blanguage model\b|\bi(?:'m| am) (?:just |only )?an? (?:text-based )?(?:ai|assistant|chatbot)\b"
+    rf"|{_NOT_QUOTED}\bi(?:'m| am) (?:sorry, (?:but )?i|unable to|not able to|afraid (?:that )?i (?:can|am|do))\b"
+    rf"|{_NOT_QUOTED}\bi (?:can'?t|cannot|could not|couldn't) {_ABLE}\b"
+    rf"|{_NOT_QUOTED}\bi (?:do not|don't) have (?:access|enough|the ability|any (?:access|information)|sufficient)\b"
+    rf"|\bi apologi[sz]e, but\b|{_NOT_QUOTED}\b(?:sorry|unfortunately), (?:but )?i (?:can|am|do|need)"
+    r"|\b(?:sorry|unfortunately), (?:but )?without the\b|\bi need to (?:see|view) the\b"
+    r"|\bit(?:'s| is) (?:impossible|not possible) (?:for me )?to (?:tell|say|determine|answer|know)\b[^.]{0,80}"
+    r"\b(?:without|from|given|based on|with) (?:the|this|these|what)\b"
+    r"|\b(?:cannot|can't|can not) be (?:answered|determined)\b[^.]{0,80}"
+    r"\b(?:information|given|provided|text|notes|description)\b"
+    r"|\bthere (?:is|are) no images? (?:attached|provided|included|given)\b"
+    r"|\b(?:text|context|input|information)\b[^.]{0,80}\bdoes(?:n't| not) (?:contain|provide|include|give) enough\b"
+)
+_REFUSAL_NEEDS = (
+    "as an ai", "language model", "i'm ", "i am ", "i can", "i could", "i do", "i need", "sorry, ", "unfortunately",
+    "apologi", "possible", "answered", "determined", "no image", "enough",
+)  # fmt: skip
 _CHAT_REMARK = (
     r"\n[^\S\n]*+(?:(?:please )?let me know if you(?:'d| would)? (?:need|want|like|prefer)\b"
     r"|(?:please )?feel free to ask\b|i hope (?:this|these|that|it) (?:helps?|works?|meets?)\b"
@@ -148,6 +60,7 @@ _CHAT_REMARK = (
     r"|note: (?:the|these|all|both) (?:pairs?|questions?|answers?)\b|\(?word count:)"
 )
 _CHAT_REMARK_NEEDS = ("let me know", "feel free", "i hope", " me to", "anything else", "note:", "word count")
+_STUCK_WORDS = 4
 _LONG_WORDS = 6  # a shorter sentence may come twice
 _SENTENCE = re.compile(r"(?<![^.!?\n\u3002\uff01\uff1f])[^.!?\n\u3002\uff01\uff1f]++[.!?\u3002\uff01\uff1f]")
 _QUOTATION_MARKS = '"\u201c\u201d\u300c'
@@ -159,6 +72,16 @@ _FIELDS = {
     "question": re.compile(r"\b(?:question|instruction|query)"),
     "answer": re.compile(r"\b(?:answer|response|output)"),
 }
+#: A label where a text should be: "Question 1", "Answer:", "Question: ...", and a text with the next label inside.
+_LABEL_ALONE = re.compile(
+    r"(?:(?:question|answer|instruction|response|pair)[ #]*\d{0,2}|[qa]\d{1,2})[ ]?(?::[ .\u2026]*)?\Z"
+    r"|(?:question|answer):[ ]*(?:question|answer):",
+    re.IGNORECASE,
+)
+_NEXT_LABEL = re.compile(
+    r"(?<=[.?!])[ \n](?:===\n)?(?:Question|Answer)(?: \d{1,2})?:(?:\s|\Z)|\n(?:Question|Answer)(?: \d{1,2})?:(?:\s|\Z)"
+    r"|<(?:question|answer)>|\n===\n?(?=\n|Question|\Z)"
+)
 _MODEL_MARKUP = re.compile(
     r"<[|\uff5c][\w\u2581/ .-]{1,40}[|\uff5c]>|</?s>|\[/?INST\]|<</?SYS>>"
     r"|</?(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>|</?(?:image|video|audio)>|\u2581(?=\w)|(?<!\u2581)\u2581++\Z|\ufffd",
@@ -187,12 +110,33 @@ def _ends_text(text: str, match: re.Match[str]) -> bool:
 
 
 def _find_repeated_questions(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
-    return _repeated(pairs, lambda pair: " ".join(pair.instruction.casefold().split()).rstrip(".!?"), "question")
+    return _repeated(pairs, lambda pair: undressed(pair.instruction), "question")
 
 
 def _find_repeated_answers(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
-    """Find long answers that were given before; "Yes." and "On the left." may answer two questions."""
-    return _repeated(pairs, lambda pair: words if _is_long(words := pair.answer.casefold()) else "", "answer")
+    """Find answers that were given before. "Yes." and "On the left." may answer two questions, no sentence three."""
+    if len(pairs) < 2:
+        return ()
+    answers = [undressed(pair.answer) for pair in pairs]
+    if len(set(answers)) == len(answers):
+        return ()
+    counts = Counter(answers)
+    known = {words for words in counts if _is_long(words) or (counts[words] > 2 and words.count(" ") > 2)}
+    said = iter(answers)
+    return _repeated(pairs, lambda _: words if (words := next(said)) in known else "", "answer")
+
+
+_CONTRACTED = re.compile(r"(?<=\w)'(s|re|ll|ve|m)\b|n't\b")
+_WHOLE = {"s": " is", "re": " are", "ll": " will", "ve": " have", "m": " am"}
+_DRESS = str.maketrans(dict.fromkeys('*_`~#.,;:!?"“”', " "))
+
+
+def undressed(text: str) -> str:
+    """Return a text in lower case without marks, bold, contractions and further spaces, to compare it with another."""
+    text = straighten_apostrophes(text.casefold())
+    if "'" in text:
+        text = _CONTRACTED.sub(lambda found: _WHOLE.get(found[1] or "", " not"), text)
+    return " ".join(text.translate(_DRESS).split())
 
 
 def _repeated(pairs: Sequence[Pair], words_of: Callable[[Pair], str], part: str) -> Iterable[tuple[int, str]]:
@@ -201,6 +145,8 @@ def _repeated(pairs: Sequence[Pair], words_of: Callable[[Pair], str], part: str)
     A conversation, whose pairs the plugin gives ids such as `..._round2`, stands for itself: another one may say the
     same. Behind a round that is left out, the later ones would make no sense.
     """
+    if len(pairs) < 2:
+        return
     earlier: set[tuple[str, str]] = set()
     broken: set[str] = set()
     for index, pair in enumerate(pairs):
@@ -218,14 +164,35 @@ def _is_long(text: str) -> bool:
 
 def _find_repeated_sentences(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
     """Find answers that say one sentence twice. Code and quotations may."""
+    words = searchable(pairs)
+    may_be_stuck = 3 * len(words.vocabulary) <= 2 * len(words.words) + 3 * _STUCK_WORDS
     for place, text in texts_with_places(pairs, "answer"):
-        if text.count(".") + text.count("!") + text.count("\u3002") < 2 or "`" in text:
+        if "`" in text:
+            continue
+        if may_be_stuck and (found := _stuck_phrase(text)):
+            yield describe_match(place, found)
+        if text.count(".") + text.count("!") + text.count("\u3002") < 2:
             continue
         earlier: set[str] = set()
         for sentence in map(str.strip, _SENTENCE.findall(text.casefold())):
             if sentence in earlier and _is_long(sentence) and not any(map(sentence.__contains__, _QUOTATION_MARKS)):
                 yield describe_match(place, sentence)
             earlier.add(sentence)
+
+
+def _stuck_phrase(text: str) -> str:
+    """Return four or more words that come three times in a row, a word between at most: a model that is stuck."""
+    words = text.split()
+    if len(words) < 3 * _STUCK_WORDS or len(set(words)) > len(words) * 2 // 3:
+        return ""  # as nearly all texts
+    words = undressed(text).split()
+    for start in range(len(words) - 3 * _STUCK_WORDS + 1):
+        for length in range(_STUCK_WORDS, (len(words) - start) // 3 + 2):
+            phrase = words[start : start + length]
+            steps = {step for step in (length, length + 1) if words[start + step : start + step + length] == phrase}
+            if any(words[start + 2 * step : start + 2 * step + length] == phrase for step in steps):
+                return " ".join(phrase)
+    return ""
 
 
 def _find_questions_as_answers(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
@@ -240,13 +207,25 @@ def _find_placeholders(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
     """Find the marks with which a prompt shows the form: "..." and "<question>"."""
     for number, pair in enumerate(pairs, 1):
         for part, text in (("question", pair.instruction), ("answer", pair.answer)):
-            if text[:1].isalnum():
-                continue  # as most texts do
+            if text[:1].isalnum():  # as most texts do
+                if text[0] in "QqAaIiPpRr" and _LABEL_ALONE.match(text):
+                    yield describe_match(f"{part} {number}", text)
+                continue
             blank = text[:1] in _BLANK and not text.strip(_BLANK) and (len(text) > 1 or text == "\u2026")
             tag = _IN_BRACKETS.fullmatch(text) if text[:1] in _BRACKETS else None
             names_field = tag is not None and _FIELDS[part].search(tag[1].casefold())
             if blank or names_field or (part == "question" and text and not any(map(str.isalnum, text))):
                 yield describe_match(f"{part} {number}", text)
+
+
+def _find_labels_inside(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    """Find answers that hold the form of the next pair."""
+    for number, pair in enumerate(pairs, 1):
+        if OF_TEXT.search(pair.instruction) or _ABOUT_MARKUP.search(pair.instruction):
+            continue
+        for part, text in (("question", pair.instruction), ("answer", pair.answer)):
+            if (found := _NEXT_LABEL.search(text)) and found[0].strip() not in context.query.text:
+                yield describe_match(f"{part} {number}", text[found.start() :])
 
 
 def _find_other_scripts(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
@@ -278,11 +257,17 @@ GENERAL_RULES: tuple[Rule, ...] = (
     *ENDING_RULES,
     *REMARK_RULES,
     *DOUBTFUL_LINE_RULES,
+    *UNFINISHED_RULES,
     no_mention_of_notes,
     Reject("refuses", _REFUSAL, part="answer", needs=_REFUSAL_NEEDS),
     Reject("speaks to whoever asked", _CHAT_REMARK, part="answer", needs=_CHAT_REMARK_NEEDS),
     Check("holds a token of the model", _find_model_markup, needs=_MARKUP_SIGNS),
     Check("holds the form and no text", _find_placeholders),
+    Check(
+        "holds the form of another pair",
+        _find_labels_inside,
+        needs=("question:", "answer:", "question ", "answer ", "<", "=="),
+    ),
     Check("repeats its instructions", _copies(frozenset((SentKind.INSTRUCTION, SentKind.CORRECTION)))),
     Drop("repeats a question", _find_repeated_questions),
     Drop("gives one answer twice", _find_repeated_answers),

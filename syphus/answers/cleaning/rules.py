@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
 from typing import Literal, NamedTuple
 
+from syphus.answers.cleaning.measured import WARNING_RULES
 from syphus.answers.cleaning.sent_texts import NOTHING_SENT, SentTexts, split_words
 from syphus.types import Pair, Query
 
@@ -30,13 +31,16 @@ class Context:
     """What a rule may look at besides the pairs: the query, and the texts that were sent with it.
 
     `asked` is the user turn, if it differs from the text of the query. `scripts` are the scripts that the prompt shows
-    answers in; without any, answers may be in every script.
+    answers in; without any, answers may be in every script. `asked_pairs` are the least and the most pairs that the
+    prompt asks for (0 and None for no bound). `ends_sentences` says that all texts of the examples end as sentences do.
     """
 
     query: Query
     sent: SentTexts = NOTHING_SENT
     asked: str = ""
     scripts: frozenset[str] = frozenset()
+    asked_pairs: tuple[int, int | None] = (0, None)
+    ends_sentences: bool = False
 
 
 class OneOfEach(NamedTuple):
@@ -92,12 +96,18 @@ class Reject:
 class Check:
     """A rejection in code: `find` yields the place of each fault ("answer 2: 1987"), or "" for the whole answer.
 
-    `needs` is as in `Repair`.
+    A place that is a `Doubt` rejects nothing. `needs` is as in `Repair`.
     """
 
     name: str
     find: Callable[[Sequence[Pair], Context], Iterable[str]]
     needs: Needs = ()
+
+
+class Doubt(str):
+    """A place where a rule has found what may be a fault, or not: the answer is kept, and a judge looks at it first."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +129,14 @@ Rule = Repair | Mend | Reject | Check | Drop
 class Cleaned:
     """The pairs, repaired and without those left out, and how often each rule changed something.
 
-    `rejections` has the first place of a fault by each rule that rejects.
+    `rejections` has the first place of a fault by each rule that rejects, and `doubts` the first by each rule that
+    can't decide.
     """
 
     pairs: tuple[Pair, ...]
     repairs: dict[str, int] = field(default_factory=dict)
     rejections: dict[str, str] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
 
 
 def clean(pairs: Sequence[Pair], rules: Iterable[Rule], context: Context) -> Cleaned:
@@ -135,8 +147,10 @@ def clean(pairs: Sequence[Pair], rules: Iterable[Rule], context: Context) -> Cle
 class RuleSet:
     """The rules of a run, prepared for any number of answers."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], warnings: frozenset[str] = WARNING_RULES) -> None:
+        """Prepare the rules; those that are called as in `warnings` only doubt what they find."""
         rules = tuple(rules)
+        self._warnings = warnings
         self._needs = _NeedFinder(need for rule in rules if not isinstance(rule, Drop) for need in rule.needs)
         self._drops = [rule for rule in rules if isinstance(rule, Drop)]
         self._repairs = [
@@ -171,12 +185,15 @@ class RuleSet:
                 cleaned = SearchablePairs(pair for index, pair in enumerate(cleaned) if index not in dropped)
                 found = self._needs.find(cleaned.lowered)
                 repairs[drop.name] = repairs.get(drop.name, 0) + len(dropped)
+        doubts: dict[str, str] = {}
         for needed, name, find in self._checks:
             if found & needed:
-                place = next(iter(find(cleaned, context)), None)
-                if place is not None:
-                    rejections.setdefault(name, place)
-        return Cleaned(tuple(cleaned), repairs, rejections)
+                for place in find(cleaned, context):
+                    if place.__class__ is not Doubt and name not in self._warnings:
+                        rejections.setdefault(name, place)
+                        break
+                    doubts.setdefault(name, place)
+        return Cleaned(tuple(cleaned), repairs, rejections, doubts)
 
 
 def _repair(rule: Repair, pairs: Sequence[Pair], _: Context) -> tuple[tuple[Pair, ...], int]:
@@ -304,6 +321,11 @@ class SearchablePairs(tuple[Pair, ...]):
     def words(self) -> list[str]:
         """The words in their order, for rules that compare runs of them."""
         return split_words(self.lowered)
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """The different words, for rules that look for single ones."""
+        return frozenset(self.words)
 
 
 def searchable(pairs: Sequence[Pair]) -> SearchablePairs:

@@ -83,6 +83,7 @@ class SentTexts:
                 places.setdefault(gram, []).append((each, place))
         self._places: Mapping[_Gram, Sequence[tuple[_Sent, int]]] = places
         self._sent = sent
+        self.sample = " ".join(questions)  #: the texts of the examples
         self._last_search: tuple[Sequence[str], bool] = ((), False)
 
     @cached_property

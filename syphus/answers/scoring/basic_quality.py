@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from statistics import median
 
-from syphus.answers.cleaning.general_rules import no_mention_of_notes
 from syphus.answers.cleaning.rules import Context, Rule, clean, texts_with_places
 from syphus.answers.cleaning.sent_texts import SentTexts
+from syphus.answers.cleaning.source_mentions import no_mention_of_notes
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.words import NUMBERS
@@ -88,9 +88,7 @@ def expected_pairs(context: ScoringContext) -> Bounds:
     if context.least is not None or context.most is not None:
         return context.least or 1, context.most
     return (
-        _bounds_from_rules(context.rules)
-        or _bounds_from_message(context.system_message)
-        or _bounds_from_others(context)
+        _bounds_from_rules(context.rules) or bounds_from_message(context.system_message) or _bounds_from_others(context)
     )
 
 
@@ -102,7 +100,8 @@ def _bounds_from_rules(rules: Iterable[Rule]) -> Bounds | None:
     return least, None if found[1] else int(found[3] or least)
 
 
-def _bounds_from_message(message: str) -> Bounds | None:
+def bounds_from_message(message: str) -> Bounds | None:
+    """Return the least and the most pairs (None: no maximum) that a message asks for, None if it says nothing."""
     found = _STATED_COUNT.search(message)
     if found is None:
         return None

@@ -16,14 +16,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache, lru_cache
 
-from syphus.answers.cleaning.rules import Check, Context, Rule, searchable
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.lexicon import (
     is_thing,
-    names_of_things,
     related_words,
     supporting_words,
     synonyms,
@@ -133,25 +130,20 @@ _OTHER_LANGUAGE_WORD = 0.5  #: in languages other than English
 _BASE_SUPPORT = 0.3  #: counts as supported in every answer, so that "Yes." does not score 0
 _GUESS_FACTOR = 0.3  #: multiplies the weights in a sentence that guesses
 _CLAIM_FACTOR = 0.9  #: multiplies the score for each number, name and thing that is claimed without support
-_LETTERS = re.compile(r"[a-z]+")
-_NO_LETTER = {code: " " for code in range(128) if not chr(code).islower()}
-_SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+|\n+")
-_GUESS = re.compile(
+#: Where a text is split into sentences.
+SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+|\n+")
+#: Words of a sentence that guesses.
+GUESS = re.compile(
     r"\b(?:may|might|could|can|would|should|perhaps|maybe|possibly|probably|potentially|(?:un)?likely|suggest(?:s|ing)?"
     r"|indicat(?:es?|ing)|impl(?:y|ies)|seem(?:s|ingly)?|appears? to|if|such as|often|usually|typically|generally)\b",
     re.IGNORECASE,
 )
-_SEEN = re.compile(
-    r"\bc(?:an|ould) (?:(?:also|clearly|now|still) )?(?:be )?(?:seen?|spotted|observed|found|noticed)\b", re.IGNORECASE
-)
-_LEAST_STEM, _LONGEST_ENDING = 4, 2  #: letters
 _INTRODUCING = frozenset(("a", "an", "another", "some", "several", "many", "few"))
 _ABSTRACT = ("ance", "ence", "ing", "ion", "ism", "ity", "ment", "ness", "ship")
 _ADJECTIVE = ("al", "ed", "ful", "ic", "ive", "ly", "ous")
 _REACH = 3  #: how many words before a noun its article may be
 _NOT_COMPARED = 0.5  #: the score if annotation and answers are in different languages
 _MAX_SHOWN = 5  #: words in a note
-_MISSPELT = 0.8  #: minimum similarity of a misspelt word: "umbrela" and "umbrella"
 
 Weigh = Callable[[Word, Sequence[Word]], float]
 """Returns the weight of an unsupported word, given the words before it."""
@@ -173,70 +165,12 @@ def grounding(candidate: Candidate, context: ScoringContext) -> tuple[float, str
     return (sum(scores) / len(scores) + min(scores)) / 2, _describe_unsupported(unsupported)
 
 
-def _words_of_letters(text: str) -> set[str]:
-    """Return the runs of the letters a to z, in lower case; splitting takes a third of matching."""
-    lowered = text.lower()
-    return set(lowered.translate(_NO_LETTER).split() if lowered.isascii() else _LETTERS.findall(lowered))
-
-
-def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    annotation = context.query.text
-    if context.query.images:
-        return  # the model knows more than the annotation says
-    things = names_of_things().intersection(_words_of_letters(searchable(pairs).lowered))
-    new = _uncommon(things.difference(_words_of_letters(annotation))) if things else set()
-    if not new:
-        return
-    answers = " ".join(pair.answer for pair in pairs)
-    if new.isdisjoint(_words_of_letters(answers)) or not are_comparable(annotation, answers):
-        return
-    facts = read_annotation_facts(annotation)
-    for number, pair in enumerate(pairs, 1):
-        for sentence in _SENTENCE.split(pair.answer):
-            if _GUESS.search(_SEEN.sub(" ", sentence)):
-                continue
-            found = tokenize(sentence)
-            for index, word in enumerate(found):
-                invented = is_thing(word.text) and not _is_supported(word, facts, frozenset())
-                if invented and not _may_be_inferred(word, found[max(0, index - _REACH) : index], facts):
-                    yield f"answer {number}: {word.text}"
-
-
-def _uncommon(words: Iterable[str]) -> set[str]:
-    return {word for word in words if not is_common(stem(word))}
-
-
-def _may_be_inferred(word: Word, before: Sequence[Word], facts: AnnotationFacts) -> bool:
-    """Return whether a thing may follow from the annotation, or is misspelt there.
-
-    The annotation has another form of the word ("rain" of "a rainy day"), or a more general thing ("pedestrians" of
-    "people"), or the answer only says what something is for ("shade for visitors").
-    """
-    if not facts.stems.isdisjoint(related_words().get(word.stem, ())):
-        return True
-    if any(each.text == "for" for each in before) or get_close_matches(word.stem, facts.stems, 1, _MISSPELT):
-        return True
-    kinds = (word.stem, *supporting_words().get(word.stem, ()))
-    return any(_are_forms(kind, other) for other in facts.stems for kind in kinds)
-
-
-def _are_forms(one: str, other: str) -> bool:
-    """Return whether one stem is the other with a short ending: "rain" and "raini", "wood" and "wooden"."""
-    short, long = sorted((one, other), key=len)
-    return len(short) >= _LEAST_STEM and len(long) - len(short) <= _LONGEST_ENDING and long.startswith(short)
-
-
-#: A cleaning rule for complete annotations: an answer is invalid if it claims a thing that nothing in the annotation
-#: supports. Guesses, other words and corrected spelling are allowed.
-things_of_the_annotation: Rule = Check("a thing that the annotation does not hold", _find_invented_things)
-
-
 def _score_pair(pair: Pair, facts: AnnotationFacts, ignored: frozenset[str], weigh: Weigh) -> tuple[float, list[str]]:
     """Return a pair's score, and its unsupported words, heaviest first."""
     supported = _BASE_SUPPORT + sum(map(facts.supports, content_stems(pair.answer)))
     weights: dict[str, float] = {}
-    for sentence in _SENTENCE.split(pair.answer):
-        factor = _GUESS_FACTOR if _GUESS.search(sentence) else 1.0
+    for sentence in SENTENCE.split(pair.answer):
+        factor = _GUESS_FACTOR if GUESS.search(sentence) else 1.0
         for word, weight in _unsupported(sentence, facts, ignored, weigh):
             weights[word] = max(weights.get(word, 0.0), factor * weight)
     claims = sum(weight >= 1 for weight in weights.values())
@@ -250,14 +184,14 @@ def _unsupported(
     """Yield each unsupported word or number with its weight."""
     found = tokenize(text)
     for index, word in enumerate(found):
-        if word.value is None and not _is_supported(word, facts, ignored):
+        if word.value is None and not is_supported(word, facts, ignored):
             yield f"'{word.text}'", weigh(word, found[:index])
     for number, counts in counted_numbers(found):
         if doubt := facts.number_doubt(number, counts):
             yield number.text, _NUMBER * doubt
 
 
-def _is_supported(word: Word, facts: AnnotationFacts, ignored: frozenset[str]) -> bool:
+def is_supported(word: Word, facts: AnnotationFacts, ignored: frozenset[str]) -> bool:
     """Return whether a word is supported, or carries no meaning of its own."""
     return word.stem in ignored or is_common(word.stem) or facts.supports(word.stem) or facts.has_whole_of(word.stem)
 

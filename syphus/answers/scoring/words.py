@@ -95,7 +95,7 @@ _IRREGULAR = """
     asleep:sleep woke:wake awoke:wake met:meet sold:sell swung:swing slid:slide shook:shake bent:bend
     fed:feed led:lead lit:light blew:blow blown:blow drew:draw drawn:draw rose:rise risen:rise
     bitten:bite bit:bite hid:hide hidden:hide knelt:kneel leapt:leap paid:pay stuck:stick won:win
-    bikes:bike grey:gray tyre:tire tyres:tire doughnut:donut doughnuts:donut
+    buses:bus lenses:lens gases:gas bikes:bike grey:gray tyre:tire tyres:tire doughnut:donut doughnuts:donut
 """
 IRREGULAR = {form: base for form, _, base in (pair.partition(":") for pair in _IRREGULAR.split())}
 

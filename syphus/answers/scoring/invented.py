@@ -1,0 +1,182 @@
+"""The cleaning rule against invented things: an answer claims what nothing in the annotation supports.
+
+Things are those of the lexicon and, if the ratings of `norms.py` are there, all words for what can be seen. A thing
+that is introduced ("a lantern", "two tins") is a claim. One that is spoken of as known ("the floor") may follow from
+the scene and is a doubt. What is denied ("no lantern"), guessed, compared or a figure of speech is no claim.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from functools import cache, lru_cache
+
+from syphus.answers.cleaning.dataset_rules import find_names
+from syphus.answers.cleaning.rules import Check, Context, Doubt, Rule, searchable
+from syphus.answers.scoring.grounding import GUESS, SENTENCE, AnnotationFacts, is_supported, read_annotation_facts
+from syphus.answers.scoring.lexicon import is_thing, names_of_things, related_words, supporting_words, synonyms
+from syphus.answers.scoring.norms import is_concrete, norms
+from syphus.answers.scoring.words import Word, are_comparable, is_common, stem, tokenize
+from syphus.types import Pair
+
+_LETTERS = re.compile(r"[a-z]+")
+_NO_LETTER = {code: " " for code in range(128) if not chr(code).islower()}
+_SEEN = re.compile(
+    r"\bc(?:an|ould) (?:(?:also|clearly|now|still) )?(?:be )?(?:seen?|spotted|observed|found|noticed)\b", re.IGNORECASE
+)
+#: What is asked for more than is seen: the answer may speak of things that are not there.
+_ASKS_TO_EXPLAIN = re.compile(
+    r"\b(?:why|could|might|may|would|should|what (?:if|for)|purpose|reasons?|benefits?|how (?:does?|can|would)|need)\b",
+    re.IGNORECASE,
+)
+_LEAST_STEM, _LONGEST_ENDING = 4, 2  #: letters
+_MISSPELT = 0.8  #: minimum similarity of a misspelt word: "umbrela" and "umbrella"
+_REACH = 3  #: how many words before a noun its article may be
+_DENIAL_REACH = 6  #: how many words before a noun what denies it may be
+_DENIES = frozenset(
+    ("no", "not", "without", "nor", "neither", "never", "nothing", "instead", "rather", "hardly", "cannot")
+)
+_DEFINITE = frozenset(("the", "his", "her", "its", "their", "your", "my", "this", "that", "these", "those"))
+_ARTICLES = frozenset(("a", "an", "another", "some", "several", "many", "few"))
+_LINKS = frozenset(("and", "with", "of", "more"))
+_COMPARES = frozenset(("like", "as", "than"))
+_PLACES = tuple(map(stem, ("road", "room", "water", "building", "land", "weather", "furniture", "paper")))
+_ANYWHERE = tuple(
+    map(stem, ("floor", "wall", "ceiling", "door", "window", "roof", "light", "sun", "sky", "audience", "crowd"))
+)
+_FIGURE_WORDS = range(2, 6)  #: lengths of expressions
+#: What people are called who have names in the annotation.
+_PERSONS = frozenset(
+    ("man", "men", "woman", "women", "boy", "girl", "boys", "girls", "lady", "guy", "person", "people", "couple")
+)
+
+
+def _words_of_letters(text: str) -> set[str]:
+    """Return the runs of the letters a to z, in lower case; splitting takes a third of matching."""
+    lowered = text.lower()
+    return set(lowered.translate(_NO_LETTER).split() if lowered.isascii() else _LETTERS.findall(lowered))
+
+
+@lru_cache(maxsize=1)
+def _known_things() -> frozenset[str]:
+    return names_of_things() | norms().concrete | {f"{word}s" for word in norms().concrete}
+
+
+def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    annotation = context.query.text
+    if context.query.images:
+        return  # the model knows more than the annotation says
+    things = _known_things().intersection(_words_of_letters(searchable(pairs).lowered))
+    new = {word for word in things.difference(_words_of_letters(annotation)) if not is_common(stem(word))}
+    if not new:
+        return
+    answers = " ".join(pair.answer for pair in pairs)
+    if new.isdisjoint(_words_of_letters(answers)) or not (
+        are_comparable(annotation, answers) or _says_nothing_differs(annotation)
+    ):
+        return
+    facts = read_annotation_facts(annotation)
+    named = bool(find_names(annotation))
+    for number, pair in enumerate(pairs, 1):
+        explains = _ASKS_TO_EXPLAIN.search(pair.instruction) is not None
+        for sentence in SENTENCE.split(pair.answer):
+            if GUESS.search(_SEEN.sub(" ", sentence)):
+                continue
+            found = tokenize(sentence)
+            for index, word in enumerate(found):
+                if word.text not in new or (named and word.text in _PERSONS):
+                    continue
+                if not is_supported(word, facts, frozenset()) and not _may_be_inferred(found, index, facts):
+                    place = f"answer {number}: {word.text}"
+                    yield Doubt(place) if explains or not _is_introduced(found, index) else place
+
+
+def _says_nothing_differs(annotation: str) -> bool:
+    """Return whether an annotation has words, and none with a meaning: "there is no difference"."""
+    return bool(annotation.strip()) and annotation.isascii()
+
+
+def _is_introduced(found: Sequence[Word], index: int) -> bool:
+    """Return whether a thing is claimed to be there: behind "a", a number or "and", a bare plural, no mere setting."""
+    if not is_thing(found[index].text) and not (is_concrete(found[index].text) and _begins_phrase(found, index)):
+        return False
+    for each in reversed(found[max(0, index - _REACH) : index]):
+        if each.text in _DEFINITE:
+            return is_thing(found[index].text) and found[index].stem not in _settings()
+        if each.ends_phrase:
+            return False
+        if each.text in _ARTICLES or each.value is not None or (each.text in _LINKS and is_thing(found[index].text)):
+            return True
+    return found[index].text.endswith("s")
+
+
+@cache
+def _settings() -> frozenset[str]:
+    """Return the stems of things that a scene has without anybody saying so: its ground, walls, sky and weather."""
+    kinds = supporting_words()
+    return frozenset(_ANYWHERE).union(*(kinds.get(each, frozenset()) | {each} for each in _PLACES))
+
+
+def _begins_phrase(found: Sequence[Word], index: int) -> bool:
+    """Return whether a word is the noun of its phrase, and does not stand before another one: "a stone wall"."""
+    following = found[index + 1 : index + 2]
+    return found[index].ends_phrase or not following or is_common(following[0].stem)
+
+
+def _may_be_inferred(found: Sequence[Word], index: int, facts: AnnotationFacts) -> bool:
+    """Return whether a thing is no claim, follows from the annotation, or is misspelt there.
+
+    The annotation has another form of the word ("rain" of "a rainy day"), or a more general thing ("pedestrians" of
+    "people"), or the answer only says what something is for ("shade for visitors").
+    """
+    word, before = found[index], found[max(0, index - _REACH) : index]
+    if _is_denied(found, index) or _is_figurative(found, index):
+        return True
+    if not facts.stems.isdisjoint(related_words().get(word.stem, ())):
+        return True
+    if any(each.text == "for" for each in before):
+        return True
+    same = (word.stem, *synonyms().get(word.stem, ()))
+    if any(get_close_matches(each, facts.stems, 1, _MISSPELT) for each in same):
+        return True
+    if any(word.text.startswith(each) and word.text[len(each) :] in facts.stems for each in facts.stems):
+        return True  # a compound: "screwdriver" of "screw driver"
+    kinds = (word.stem, *supporting_words().get(word.stem, ()))
+    return any(_are_forms(kind, other) for other in facts.stems for kind in kinds)
+
+
+def _is_denied(found: Sequence[Word], index: int) -> bool:
+    """Return whether a word before the thing, in its clause, denies it."""
+    for each in reversed(found[max(0, index - _DENIAL_REACH) : index]):
+        if each.ends_phrase:
+            return False
+        if each.text in _DENIES or each.text.endswith("n't"):
+            return True
+    return False
+
+
+def _is_figurative(found: Sequence[Word], index: int) -> bool:
+    """Return whether a thing is compared with, counts something, or is in an expression that means nothing visible."""
+    word, before = found[index], found[max(0, index - _REACH) : index]
+    following = found[index + 1].text if index + 1 < len(found) and not word.ends_phrase else ""
+    if any(each.text in _COMPARES for each in before) or (word.text in ("couple", "sea", "wave") and following == "of"):
+        return True
+    figures = norms().figures
+    texts = [each.text for each in found]
+    for length in _FIGURE_WORDS if figures else ():
+        for start in range(max(0, index - length + 1), index + 1):
+            if " ".join(texts[start : start + length]) in figures:
+                return True
+    return False
+
+
+def _are_forms(one: str, other: str) -> bool:
+    """Return whether one stem is the other with a short ending: "rain" and "raini", "wood" and "wooden"."""
+    short, long = sorted((one, other), key=len)
+    return len(short) >= _LEAST_STEM and len(long) - len(short) <= _LONGEST_ENDING and long.startswith(short)
+
+
+#: A cleaning rule for complete annotations: an answer is invalid if it claims a thing that nothing in the annotation
+#: supports. Guesses, denials, figures of speech, other words and corrected spelling are allowed.
+things_of_the_annotation: Rule = Check("a thing that the annotation does not hold", _find_invented_things)
