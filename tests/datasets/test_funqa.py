@@ -170,5 +170,7 @@ def test_a_dialogue_goes_forward_in_short_answers() -> None:
     assert rejected("dia", *pairs) == []
     assert [list(dataset("dia").related(pairs, number)) for number in (1, 2, 6)] == [[], [1], [1, 2, 3, 4, 5]]
     assert rejected("dia", *pairs[:5]) == ["not 6 pairs"]
-    assert rejected("dia", *pairs[:5], Pair("why?", "word " * 31)) == ["an answer is not 1 to 30 words long"]
+    assert rejected("dia", *pairs[:5], Pair("why?", " ".join(f"word{number}" for number in range(31)))) == [
+        "an answer is not 1 to 30 words long"
+    ]
     assert rejected("dia", *pairs[:5], Pair("when?", "At 3 seconds.")) == ["names a time of the video"]

@@ -208,7 +208,8 @@ def _find_placeholders(pairs: Sequence[Pair], _: Context) -> Iterable[str]:
     for number, pair in enumerate(pairs, 1):
         for part, text in (("question", pair.instruction), ("answer", pair.answer)):
             if text[:1].isalnum():  # as most texts do
-                if text[0] in "QqAaIiPpRr" and _LABEL_ALONE.match(text):
+                is_label = text[0] in "QqAaIiPpRr" and _LABEL_ALONE.match(text)
+                if is_label and (":" in text or _LABEL_ALONE.match(pair.instruction)):
                     yield describe_match(f"{part} {number}", text)
                 continue
             blank = text[:1] in _BLANK and not text.strip(_BLANK) and (len(text) > 1 or text == "\u2026")

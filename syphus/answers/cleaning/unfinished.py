@@ -61,7 +61,7 @@ def _is_half_a_word(word: str, text: str, annotation: str) -> bool:
 
 def _find_wrong_count(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     """Find answers with less than half or more than twice as many pairs as the prompt asks for."""
-    least, most = context.asked_pairs
+    least, most = context.asked_pairs if not context.query.pairs else (0, None)
     if 2 * len(pairs) < least:
         yield f"{len(pairs)} of at least {least}"
     if most is not None and len(pairs) > 2 * most:

@@ -34,7 +34,7 @@ _PEOPLES = ("an", "ese", "ish", "ch", "ic")
 
 def _find_new_names(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     """Find names in answers that are in no annotation. In an image a name may be written, so these are not checked."""
-    if context.query.images:
+    if context.query.images or not context.query.text.strip():
         return
     known = context.query.text.casefold()
     for number, pair in enumerate(pairs, 1):

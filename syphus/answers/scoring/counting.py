@@ -45,6 +45,9 @@ _APPROXIMATE = re.compile(
     r"|nearly|almost|over|at least|or so|approximately)\b",
     re.IGNORECASE,
 )
+_TIME_UNITS = frozenset(
+    ("second", "sec", "minute", "min", "hour", "day", "week", "month", "year", "o'clock", "am", "pm")
+)
 _THERE_ARE = re.compile(r"\bthere (?:is|are|was|were)\b(?!.*\b(?:left|of|more|only|still)\b)", re.IGNORECASE)
 _GENERAL = frozenset(
     map(stem, ("people", "person", "animal", "thing", "bird", "child", "kid", "vehicle", "player", "individual"))
@@ -127,7 +130,7 @@ def read_counts(annotation: str) -> AnnotationCounts:
 
 def _find_unsupported_counts(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     """Yield the place of each number that the annotation does not support. Queries with images are not checked."""
-    if context.query.images or not _may_count(pairs, context.query.text):
+    if context.query.images or not context.query.text.strip() or not _may_count(pairs, context.query.text):
         return
     counts = read_counts(context.query.text)
     for number, pair in enumerate(pairs, 1):
@@ -143,6 +146,8 @@ def _find_unsupported_counts(pairs: Sequence[Pair], context: Context) -> Iterabl
                 if words[index].text not in _CLAIMS and words[index].value is None:
                     continue
                 stems = _counted(words, index) or about
+                if _of_time(words, index):
+                    continue  # which other rules look at
                 doubt = _doubt(value, stems, words[index], sentence, counts)
                 if doubt:
                     place = f"answer {number}: {words[index].text}"
@@ -152,6 +157,10 @@ def _find_unsupported_counts(pairs: Sequence[Pair], context: Context) -> Iterabl
 
 #: For annotations that contain every number a model can know. Queries with images are not checked.
 numbers_of_the_annotation: Rule = Check("a number that the annotation does not hold", _find_unsupported_counts)
+
+
+def _of_time(words: Sequence[Word], index: int) -> bool:
+    return any(each.text.rstrip("s") in _TIME_UNITS for each in words[index + 1 : index + 3])
 
 
 def _may_count(pairs: Sequence[Pair], annotation: str) -> bool:
