@@ -51,6 +51,7 @@ ACCEPTANCE_FILES = tuple(
         "scoring/lexicon.py",
         "scoring/norms.py",
         "scoring/words.py",
+        "translation/identify.py",
     )
 )
 

@@ -94,7 +94,8 @@ def test_cleaning_a_run_once_more_costs_nothing_and_shows_before_and_after(tmp_p
         told, again = syphus(tmp_path, *how), syphus(tmp_path, *how)
         assert simulated.stats.requests == 6
     assert told.returncode == 0
-    before, after, reasons, made_up, changed, counted = told.stdout.splitlines()
+    before, after, reasons, made_up, accepted, changed, counted = told.stdout.splitlines()
+    assert accepted.startswith("after   Each accepted pair: ")
     assert before.startswith("before  6 queries = 6 ok + 0 invalid")
     assert after.startswith("after   6 queries = 4 ok + 2 invalid")
     assert reasons == "after   invalid   2 cars"

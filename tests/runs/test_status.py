@@ -58,6 +58,7 @@ def test_the_states_add_up_and_say_what_is_behind_them(mixed: Ran) -> None:
         "failed    1 context too long",
         "1 query shares the answer of an identical query.",
         "Answered by the simulated endpoint: made-up text, not a model.",
+        "Each accepted pair: 114 tokens, 1.80 requests (generation 33%, answers without pairs 67%)",
         f"9 requests; without an answer: {errors}",
         "The last session ended: The budget of 9 requests is spent.",
         f"Look at them: syphus rows {mixed.folder} --state invalid,truncated,refused,failed",
@@ -242,7 +243,10 @@ def test_a_finished_run_needs_no_advice(tmp_path: Path) -> None:
         ran = run_rows(tmp_path, simulated.url, 1)
     (first, *rest) = status_lines(ran.status, ran.folder)
     assert first.startswith("1 query = 1 ok + 0 invalid + 0 truncated + 0 refused + 0 failed + 0 pending    ")
-    assert rest == ["Answered by the simulated endpoint: made-up text, not a model."]
+    assert rest == [
+        "Answered by the simulated endpoint: made-up text, not a model.",
+        "Each accepted pair: 62 tokens, 0.50 requests",
+    ]
 
 
 def test_a_cost_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:

@@ -39,19 +39,19 @@ _DURATION = re.compile(
     r"|\b(?:a|half a) minute (?:and a half|in|into|long)\b",
     re.IGNORECASE,
 )
-_LISTED = re.compile(r"\[[\d\s.,\[\]-]*\]")  #: the times of an annotation
+_LISTED = re.compile(r"\[[\d\s.,-]*\]")  #: the times of an annotation
 _NEEDS = ("timestamp", "second", "minute", " sec", " min", "hour", *LIKE_ASCII)
 
 
 def _find_timestamps(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    """Find times of a video; a duration that the annotation tells in its sentences is none."""
-    told = ""
+    """Find times of a video; a duration that a sentence of the annotation states is not one."""
+    stated = ""
     for place, text in texts_with_places(pairs):
         if match := _TIMESTAMP.search(text):
             yield describe_match(place, match[0])
         elif match := _DURATION.search(text):
-            told = told or _LISTED.sub(" ", context.query.text.lower())
-            if match[0].lower() not in told and _unit(match[0]) not in told:
+            stated = stated or _LISTED.sub(" ", context.query.text.lower())
+            if match[0].lower() not in stated and _unit(match[0]) not in stated:
                 yield describe_match(place, match[0])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from syphus.answers.cleaning.endings import is_complete
 from syphus.answers.cleaning.rules import Check, Context, Doubt, Rule, describe_match, searchable
 from syphus.answers.cleaning.sent_texts import split_words
+from syphus.answers.translation.identify import identify
 from syphus.types import Pair
 
 # Texts that end in the middle, though no server said so.
@@ -80,7 +81,10 @@ _ENOUGH, _FOREIGN_SHARE = 6, 0.12  #: words of a text whose language shows; shar
 
 
 def _find_other_languages(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    """Find Latin answers without English function words, where the examples are English."""
+    """Find Latin answers in another language, where the examples are English.
+
+    Answers with English function words are English; of the others, lists of names for one, the identifier is asked.
+    """
     if context.scripts != {"LATIN"}:
         return
     if len(_ENGLISH.intersection(searchable(pairs).vocabulary)) >= _ENOUGH:
@@ -92,7 +96,8 @@ def _find_other_languages(pairs: Sequence[Pair], context: Context) -> Iterable[s
         return
     for number, pair in enumerate(pairs, 1):
         said = split_words(pair.answer)
-        if len(said) >= _ENOUGH and sum(map(_ENGLISH.__contains__, said)) < _FOREIGN_SHARE * len(said):
+        is_suspect = len(said) >= _ENOUGH and sum(map(_ENGLISH.__contains__, said)) < _FOREIGN_SHARE * len(said)
+        if is_suspect and identify(pair.answer, "en").matches is False:
             yield describe_match(f"answer {number}", pair.answer)
 
 
