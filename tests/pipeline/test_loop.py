@@ -236,7 +236,9 @@ def test_an_endpoint_that_fails_is_left_out_and_the_others_finish(tmp_path: Path
         answered = Counter({"expiring": expiring.stats.ok, "well": well.stats.ok})
     assert ran.states == {OK: 60}
     assert answered["expiring"] <= 10
-    assert 60 <= answered.total() <= 61  # a good row may be asked again, to tell a bad endpoint from a bad row
+    # To tell a bad endpoint from a bad row, a good row is asked again, at most once for each request in flight. One is
+    # usual; where the machine is busy, others may reach the endpoint that works, and say nothing of the bad one.
+    assert 60 <= answered.total() <= 60 + 8
 
 
 def test_the_same_seed_and_answers_give_the_same_bytes_whatever_the_concurrency(tmp_path: Path) -> None:
