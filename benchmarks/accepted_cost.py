@@ -8,7 +8,7 @@ rules and judge. Annotations, seed, shares of faulty answers and, with `--judge`
 
 The prompt `long` is the shipped one with more examples, so that its prefix is above the 1,024 tokens from which the
 prompt is cached. One key holds the whole prefix here, as in a run of hours: a run of seconds would be spread over many
-machines that each have to write it.
+machines that each have to write it. In batches Syphus switches the cache of these models off.
 
 What this can't show: the answers are made up. The simulator writes the same pairs for a packed annotation as for one
 alone, with slips in a share of the packs, loses form without examples by a fixed share, and gains nothing from more
@@ -143,7 +143,7 @@ def line(each: Combination, found: dict[str, Any], defaults: float, rows: int) -
     return (
         each.prompt,
         "text" if each.structured == "never" else "JSON",
-        "yes" if each.prompt == LONG else "too short",
+        "too short" if each.prompt != LONG else "off" if each.batch == "always" else "yes",
         "yes" if each.batch == "always" else "no",
         str(each.pack or 1),
         f"{found['ok'] / rows:.0%}",
