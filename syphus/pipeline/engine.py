@@ -190,6 +190,7 @@ async def _run_loop(
         work.records.pending(with_waiting=False),
         window=4 * work.threads * getattr(work.stage, "pack_size", 1),
         clock=clock,
+        shares=getattr(work.stage, "shares_request", lambda _: False),
     )
     admission.rows_to_come = lambda: work.stats.states_before[State.PENDING] - work.stats.done - queue.open_rows
     retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))

@@ -151,6 +151,8 @@ class Loop:
             if stored is not None:
                 await self._judge(item, entry._replace(reused_answer=stored.n), stored.completion)
                 return
+        if self._queue.closed:
+            return  # it waited for an answer that has not come
         request = replace(request, form_room=None) if self._sender.gathers else request
         if not await self._form_trial.enter(request):
             self._put_back(item)
@@ -243,7 +245,7 @@ class Loop:
         if self._being_asked.get(name := (ask.request.key, ask.request.sample)) is ask:
             del self._being_asked[name]
             for follower in ask.followers:
-                self._put_back(follower)
+                self._queue.put_answered(follower)
 
     def _drop_spare(self) -> None:
         """Wait no longer for requests whose rows are decided: nothing else is left to do."""

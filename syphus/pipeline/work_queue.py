@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -50,13 +51,24 @@ class EarlyFailure(NamedTuple):
 
 
 class WorkQueue:
-    """Hands out items to workers until none is left, or until it is closed. Times are seconds of `clock`."""
+    """Hands out items to workers until none is left, or until it is closed. Times are seconds of `clock`.
 
-    def __init__(self, new_rows: Iterator[Row], window: int, clock: Callable[[], float]) -> None:
+    `shares` says whether another row makes the request of a new one, so that its answer may be paid already.
+    """
+
+    def __init__(
+        self,
+        new_rows: Iterator[Row],
+        window: int,
+        clock: Callable[[], float],
+        shares: Callable[[Row], bool] = lambda _: False,
+    ) -> None:
         self._new_rows: Iterator[Row] | None = new_rows
         self._window = window
         self._clock = clock
+        self._shares = shares
         self._waiting: list[tuple[float, int, WorkItem]] = []  # a heap: when it is due, in which order it came
+        self._answered = deque[WorkItem]()
         self._open = 0
         self._count = 0
         self._first_in_line = asyncio.Lock()
@@ -80,7 +92,7 @@ class WorkQueue:
     @property
     def has_due(self) -> bool:
         """Whether a row waits for a worker."""
-        return bool(self._waiting) and self._waiting[0][0] <= self._clock()
+        return bool(self._answered or (self._waiting and self._waiting[0][0] <= self._clock()))
 
     @property
     def has_new_rows(self) -> bool:
@@ -92,7 +104,7 @@ class WorkQueue:
         async with self._first_in_line:
             while not self.closed:
                 self._changed.clear()
-                if self._waiting and not self.prefers_new():
+                if (self._answered or self._waiting) and not self.prefers_new():
                     item = self._next_due() or self._next_new()
                 else:
                     item = self._next_new() or self._next_due()
@@ -101,12 +113,17 @@ class WorkQueue:
                 if not self._open:
                     return None
                 await self._wait_for_change()
-        return None
+        return self._next_shared()
 
     def put_back(self, item: WorkItem, due: float) -> None:
         """Hand out an item again at `due`, or as soon after as a worker is free."""
         self._count += 1
         heapq.heappush(self._waiting, (due, self._count, item))
+        self._changed.set()
+
+    def put_answered(self, item: WorkItem) -> None:
+        """Hand out an item next whose request another row has made, even if closed: its answer may be there."""
+        self._answered.append(item)
         self._changed.set()
 
     def task_done(self) -> None:
@@ -124,13 +141,23 @@ class WorkQueue:
         self._jumps = self._jump <= LAST_JUMP
 
     def close(self) -> None:
-        """Hand out nothing more; rows that are still open stay pending in the ledger."""
+        """Hand out only rows whose request another row has made; all others stay pending in the ledger."""
         self.closed = True
         self._changed.set()
 
     def _next_due(self) -> WorkItem | None:
+        if self._answered:
+            return self._answered.popleft()
         if self._waiting and self._waiting[0][0] <= self._clock():
             return heapq.heappop(self._waiting)[2]
+        return None
+
+    def _next_shared(self) -> WorkItem | None:
+        if self._answered:
+            return self._answered.popleft()
+        while (item := self._next_new()) is not None:
+            if self._shares(item.row):
+                return item
         return None
 
     def _next_new(self) -> WorkItem | None:

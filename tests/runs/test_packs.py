@@ -109,6 +109,16 @@ def test_a_resumed_run_pays_for_no_pack_twice(tmp_path: Path) -> None:
     assert ran.states == {State.OK: 40}
 
 
+@pytest.mark.parametrize(("limit", "asked"), [({"max_requests": 2}, 2), ({"until_accepted": 8}, 1)])
+def test_a_run_that_stops_uses_all_parts_of_the_packs_that_it_paid_for(
+    tmp_path: Path, limit: dict[str, int], asked: int
+) -> None:
+    with server() as simulated:
+        ran = run(tmp_path, simulated.url, **limit, num_threads=1)
+        assert simulated.stats.requests == asked
+    assert ran.states == {State.OK: 8 * asked, State.PENDING: 24 - 8 * asked}
+
+
 def test_rows_that_are_done_do_not_change_the_packs_of_others(tmp_path: Path) -> None:
     with server() as simulated:
         run(tmp_path, simulated.url, 20)
