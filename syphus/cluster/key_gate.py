@@ -130,8 +130,8 @@ class KeyGate:
                 ours, theirs = request.limits.get(what), each.limits.get(what)
                 if ours != theirs:
                     return (
-                        f"this run has {_limit(ours)} {what} per minute, and another one that shares its key "
-                        f"{_limit(theirs)}. Start all with the same --{what}-per-minute, or none with it"
+                        f"this run has {_limit(ours, what)}, and another one that shares its key has "
+                        f"{_limit(theirs, what)}. Start all with the same --{what}-per-minute, or none with it"
                     )
         return ""
 
@@ -322,8 +322,8 @@ def _amount(what: str, client: GateClient) -> float:
     return client.unit if what == "tokens" else 1.0
 
 
-def _limit(per_minute: float | None) -> str:
-    return "no limit of" if per_minute is None else f"a limit of {per_minute:,g}"
+def _limit(per_minute: float | None, what: str) -> str:
+    return f"no --{what}-per-minute" if per_minute is None else f"a limit of {per_minute:,g} {what} per minute"
 
 
 def _water_level(demands: list[int], limit: int) -> int:

@@ -167,7 +167,7 @@ def connect(address: str, seen: Sequence[Path] = (), needed: Sequence[str] = ())
 
 
 def _check_address(address: str) -> None:
-    """Raise `ConfigError` for an address that is none, or that nobody listens at: Ray would wait for long."""
+    """Raise `ConfigError` for an address that is wrong, or where no Ray listens: Ray would wait for minutes."""
     if address == AUTO_ADDRESS:
         return
     host, colon, port = address.rpartition(":")
@@ -177,10 +177,25 @@ def _check_address(address: str) -> None:
             "Run Syphus on a node of the cluster; ray:// from outside is not supported."
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _LISTEN_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), _LISTEN_SECONDS) as connection:
+            reason = "" if _speaks_http2(connection) else "something else listens"
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
-        raise ConfigError(f"--ray {address}: no Ray cluster there: {reason}. `ray start --head` starts one.") from None
+    if reason:
+        raise ConfigError(f"--ray {address}: no Ray cluster there: {reason}. `ray start --head` starts one.")
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    """Return whether a server begins like one of gRPC, which the head of a cluster is. With TLS, Ray has to find out.
+
+    The client's preface and an empty SETTINGS frame are answered by a SETTINGS frame, of type 4 (RFC 9113, 3.4).
+    """
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return True
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    with connection.makefile("rb") as answer:
+        start = answer.read(4)
+    return len(start) == 4 and start[3] == 4
 
 
 def _init(address: str) -> None:

@@ -74,6 +74,7 @@ class RayFleet:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+            self._lanes.clear()  # the next stage of the session begins its own: these collect no replies any more
 
     def endpoints(self, config: EndpointConfig, redactor: SecretRedactor, route: ApiRoute) -> Sequence[RayEndpoint]:
         """Return the endpoint that all nodes ask, or one for each node. Raises what `RemoteEndpoint` raises."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from harness import HERE, KEY, run_rows, server, write_config
@@ -115,6 +116,19 @@ def test_a_driver_that_was_killed_is_resumed(
     assert slow_server.stats.requests <= ROWS - 1 + THREADS
 
 
+def test_the_second_stage_of_a_command_has_nodes_too(cluster: RayNodes, tmp_path: Path) -> None:
+    with server() as running:
+        settings = write_config(tmp_path / "config.json", running.url)
+        arguments = [
+            *(sys.executable, str(MAIN), "cold-start", "--name", "SpotTheDifference.change", "--example"),
+            *("--rounds", "1", "--sample", "4", "--config", str(settings), "--output-dir", str(tmp_path / "output")),
+            *("--ray", cluster.address),
+        ]
+        done = finish(arguments, tmp_path)  # which ends a command that takes a minute
+        assert done.returncode == 1, done.stderr  # so few examples do not help
+        assert running.stats.requests > 8
+
+
 MIXED = """
 from pathlib import Path
 
@@ -168,6 +182,7 @@ def test_convert_writes_the_same_bytes_although_a_node_dies(cluster: RayNodes, t
     ("options", "said"),
     [
         ({"ray": "127.0.0.1:1"}, r"--ray 127\.0\.0\.1:1: no Ray cluster there: Connection refused"),
+        ({"ray": "OTHER"}, r"no Ray cluster there: something else listens\. `ray start"),
         ({"ray": "ray://127.0.0.1:10001"}, r"must be auto, or HOST:PORT"),
         ({"ray": "node7"}, r"must be auto, or HOST:PORT"),
         ({"ray_local": True}, r"--ray-local needs --ray"),
@@ -176,6 +191,8 @@ def test_convert_writes_the_same_bytes_although_a_node_dies(cluster: RayNodes, t
 )
 def test_bad_use_is_one_line_and_costs_nothing(options: dict[str, Any], said: str, tmp_path: Path) -> None:
     with server() as running:
+        if options.get("ray") == "OTHER":  # a server of another kind
+            options = {"ray": urlsplit(running.url).netloc}
         ran = run_rows(tmp_path, running.url, **options)
     assert ran.exit_code == 2
     assert re.search(said, str(ran.error))

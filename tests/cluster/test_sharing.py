@@ -184,7 +184,7 @@ def test_a_run_with_another_limit_is_refused_while_others_use_the_key(tmp_path: 
             ended.set()
         assert endpoint.stats.requests == 0
     assert ran.exit_code == 2
-    assert "a limit of 100 requests per minute, and another one that shares its key a limit of 50" in str(ran.error)
+    assert "a limit of 100 requests per minute, and another one that shares its key has a limit of 50" in str(ran.error)
 
 
 def stay(folder: Path, holder: LeaseHolder, ended: threading.Event) -> None:
