@@ -289,8 +289,9 @@ def _check_ranges(options: Options | ColdStartOptions | QuoteOptions) -> None:
         if minimum is not None and not (minimum <= value < math.inf and value <= maximum):
             allowed = f"at least {minimum}" if maximum == math.inf else f"between {minimum} and {maximum}"
             raise ConfigError(f"{flag}: must be {allowed}.")
-        if above is not None and not above < value < math.inf:
-            raise ConfigError(f"{flag}: must be more than {above}.")
+        if above is not None and not (above < value < math.inf and value <= maximum):
+            upper = "" if maximum == math.inf else f" and at most {maximum}"
+            raise ConfigError(f"{flag}: must be more than {above}{upper}.")
 
 
 _RETRIED = (State.FAILED, State.INVALID, State.REFUSED, State.TRUNCATED)

@@ -28,9 +28,11 @@ from syphus.config.option_types import EndpointValues, RunValues
 from syphus.config.options import JUDGE_ALL, ColdStartOptions, Options, make_options
 from syphus.errors import ConfigError
 from syphus.formats import FORMAT_NAMES
+from syphus.formats.reviewed_pairs import Reviewed
 from syphus.io.yaml_files import KeyPath, read_yaml
 from syphus.runs.export_options import ExportArguments
 from syphus.text import alternatives, did_you_mean, listed
+from syphus.translation.options import parse_languages
 
 STAGES_KEY = "stages"
 
@@ -57,6 +59,7 @@ _JUDGING = frozenset({"judge", "judge_model", "judge_config", "judge_margin", "m
 _WANTED = frozenset({"until_accepted", "balance"})
 _TRANSLATING = frozenset({"languages", "glossary", "tone", "per_language", "judge_translations", "partial"})
 _RELATING = frozenset({"relate", "embedding_model", "image_embeddings", "train"})
+_FILES = frozenset({"judge_config", "glossary", "image_embeddings", "config"})  #: that no stage writes
 _ONCE = frozenset({"retry", "retry_reason", "accept_changes", "check_input", "json", "batch_file", "batch_results"})
 _ALL = frozenset(each.name for each in fields(Options))
 #: The options that hold for all stages.
@@ -198,8 +201,16 @@ class _Reader:
             if kind is StageKind.JUDGE:
                 run = {"judge": JUDGE_ALL, **run}
             self._check_values(Options, run, at, common)
+        for name in _FILES & options.keys():  # found missing now, not after other stages were paid for
+            if "://" not in (file := str(options[name])) and not Path(file).exists():
+                raise self._error((*at, name), f"{file}: there is no such file")
         if kind is StageKind.RELATE and "relate" not in options and "train" not in options:
             raise self._error(at, 'the stage "relate" needs "relate: nearest-by-text", or another relation')
+        if kind is StageKind.TRANSLATE and isinstance(languages := options.get("languages"), str):
+            try:
+                parse_languages(languages, ())
+            except ConfigError as problem:
+                raise self._error((*at, "languages"), str(problem)) from None
         if kind is StageKind.EXPORT:
             self._check_export(options, at)
         if kind is StageKind.REVIEW:
@@ -208,7 +219,9 @@ class _Reader:
             self._check_balance(options, at)
 
     def _check_export(self, options: Mapping[str, object], at: KeyPath) -> None:
-        names = export_formats(options)
+        names, reviewed = export_formats(options), options.get("reviewed")
+        if reviewed and reviewed not in list(Reviewed):
+            raise self._error((*at, "reviewed"), f"--reviewed {reviewed}: must be {alternatives(Reviewed)}.")
         if not names:
             raise self._error(at, f'the stage "export" needs a "format": {listed(FORMAT_NAMES)}')
         for name in names:
@@ -253,6 +266,8 @@ class _Reader:
             name = str(key).replace("-", "_")
             if name in named:
                 raise self._error((*at, str(key)), f'"{name}" stands here twice')
+            if value is None:
+                raise self._error((*at, str(key)), f'"{name}" has no value; write one, or leave the line out')
             named[name] = value
         return named
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from harness import run_rows, server
 
-from syphus.errors import UnsatisfactoryError
+from syphus.config.options import Options, make_options
+from syphus.errors import ConfigError, UnsatisfactoryError
 from syphus.ledger.records import Row
 from syphus.pipeline.breaker import OTHER_LANGUAGE, REPEATED, QualityBreaker, language_of
 from syphus.pipeline.drift_test import DriftTest
@@ -149,3 +150,8 @@ def test_pairs_that_a_judge_begins_to_find_bad_stop_the_judging(tmp_path: Path) 
     assert type(ran.error) is UnsatisfactoryError
     assert "are judged bad, 0% of the" in str(ran.error)
     assert 200 < judged < 400
+
+
+def test_a_rise_in_points_is_a_mistake_and_does_not_switch_the_breaker_off() -> None:
+    with pytest.raises(ConfigError, match="--breaker-rise 20: must be more than 0 and at most 1"):
+        make_options(Options, {"breaker_rise": 20})

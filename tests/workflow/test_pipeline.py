@@ -237,6 +237,11 @@ MISTAKES = {
     "{judge: {min_quality: 3}}": ":{line}: --min-quality 3: must be",
     "{judge: {max_cost: 3}}": ':{line}: "max_cost" holds for all stages: put it at the top',
     "{review: {needs: many}}": ":{line}: \"needs\" is a number of pairs that people decide about, not 'many'",
+    "{judge: {judge_config: nowhere.yaml}}": ":{line}: nowhere.yaml: there is no such file",
+    "{translate: {languages: de, glossary: nowhere.yaml}}": ":{line}: nowhere.yaml: there is no such file",
+    "{export: {format: llava, reviewed: }}": ':{line}: "reviewed" has no value',
+    "{export: {format: llava, reviewed: maybe}}": ":{line}: --reviewed maybe: must be accepted",
+    "{translate: {languages: xx}}": ":{line}: --languages xx: unknown language",
     "generate": ':{line}: the stage "generate" stands here twice',
     "[1, 2]": ":{line}: a stage is a name",
 }
@@ -258,6 +263,7 @@ def test_a_mistake_in_a_stage_is_one_line_with_its_place(tmp_path: Path, stage: 
         ({"max_request": 3}, 'there is no option "max_request" at the top; did you mean'),
         ({"languages": "de"}, '"languages" belongs to the stage "translate"'),
         ({"num_threads": "many"}, "--num-threads 'many': must be a whole number"),
+        ({"max_cost": None}, '"max_cost" has no value'),
         ({"max_cost": -1}, "--max-cost -1: must be at least 0"),
     ],
 )
