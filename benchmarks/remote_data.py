@@ -1,4 +1,4 @@
-"""Input of 100 shards on S3, `kill -9` at random moments, and the run that goes on elsewhere from its snapshot.
+"""Input of 100 shards on S3, `kill -9` after a random number of answers, and the run that goes on from its snapshot.
 
     python benchmarks/remote_data.py [kills, 20 by default] [rows of a shard, 10 by default]
 
@@ -75,10 +75,8 @@ def digest(run: Path) -> str:
     return hashlib.sha256(b"".join((run / name).read_bytes() for name in names)).hexdigest()
 
 
-def kills(
-    folder: Path, server: SimulatedServer, count: int, seconds: float, wanted: str, needed: int
-) -> tuple[str, ...]:
-    """Kills a run at random moments, and goes on elsewhere. `needed` are the requests of a run that nobody killed."""
+def kills(folder: Path, server: SimulatedServer, count: int, wanted: str, needed: int) -> tuple[str, ...]:
+    """Kills a run after a random number of answers, and goes on elsewhere; a run that nobody kills needs `needed`."""
     rng = random.Random(0)
     exact, again, unbegun = 0, [], 0
     for number in range(count):
@@ -87,11 +85,11 @@ def kills(
         before = server.stats.requests
         begun = command(here, "--snapshot", place, "--snapshot-every", "0.015")
         process = subprocess.Popen(begun, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(rng.uniform(2.0, seconds))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        last = before + rng.randrange(1, needed)
+        while process.poll() is None and server.stats.ok < last:
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
         run = there / DATASET / "v1"
         done = measured([sys.executable, str(ROOT / "main.py"), "resume", str(run), "--from", place])
         if done.exit_code == 2:  # killed before a snapshot of the run
@@ -134,7 +132,7 @@ def main() -> None:
                 table([("fetching 100 shards and the run", "run with copies"),
                        (f"{first.seconds:.1f} s", f"{copied.seconds:.1f} s")])  # fmt: skip
                 head = ("kills", "exact", "before a snapshot", "paid again, most", "paid again, median")
-                table([head, kills(folder, server, count, copied.seconds, wanted, run)])
+                table([head, kills(folder, server, count, wanted, run)])
                 table([(f"requests of a run of {SHARDS * rows} rows", str(run)), *disturbance(folder)])
         finally:
             store.terminate()
