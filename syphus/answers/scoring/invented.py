@@ -106,8 +106,10 @@ def _is_introduced(found: Sequence[Word], index: int) -> bool:
             return is_thing(found[index].text) and found[index].stem not in _settings()
         if each.ends_phrase:
             return False
-        if each.text in _ARTICLES or each.value is not None or (each.text in _LINKS and is_thing(found[index].text)):
+        if each.text in _ARTICLES or each.value is not None:
             return True
+        if each.text in _LINKS:  # what is before it introduces another noun: "two pages of text"
+            return is_thing(found[index].text)
     return found[index].text.endswith("s")
 
 
