@@ -61,6 +61,10 @@ if [ -n "$stopped" ] && [ "$code" -eq 130 ]; then
     scontrol requeue "$SLURM_JOB_ID"
     exit 0
 fi
+# A process that crashes ends with 1, too, as Ray ends it if its head is gone; then rows are pending.
+if [ "$code" -eq 1 ] && "${syphus[@]}" status "$run" --json | grep -q '"pending": [1-9]'; then
+    code=3
+fi
 if [ "$code" -le 1 ]; then
     "${syphus[@]}" export "$run" --format "${FORMAT:-mimicit}" --output "$SHARED/dataset/$dataset" || exit
 fi
