@@ -43,7 +43,9 @@ _COMMON_WORDS = {
     "it": "il è di che gli una nel della sono con c'è per",
     "nl": "het een van de en op zijn niet met er wordt naar",
 }
-_WORDS = {code: frozenset(words.split()) for code, words in _COMMON_WORDS.items()}
+_LANGUAGES_OF_WORDS: dict[str, tuple[str, ...]] = {}
+for _code, _words in _COMMON_WORDS.items():
+    _LANGUAGES_OF_WORDS |= {word: (*_LANGUAGES_OF_WORDS.get(word, ()), _code) for word in _words.split()}
 
 
 class _Seen(NamedTuple):
@@ -155,13 +157,17 @@ def language_of(text: str) -> str:
     It tells a change of language, not which one of two hundred it is: Latin text without frequent words of a few
     languages is "other".
     """
-    others = [letter for letter in text[:400] if letter > "\u024f" and letter.isalpha()]
-    if len(others) * 3 > len(text[:400]):
+    start = text[:400]
+    others = [] if start.isascii() else [letter for letter in start if letter > "\u024f" and letter.isalpha()]
+    if len(others) * 3 > len(start):
         return f"script {ord(others[len(others) // 2]) >> 8:x}"
     words = text[:600].lower().split()
     if len(words) < _FEWEST_WORDS:
         return ""
-    found = {code: sum(word in common for word in words) for code, common in _WORDS.items()}
+    found = dict.fromkeys(_COMMON_WORDS, 0)
+    for word in words:
+        for code in _LANGUAGES_OF_WORDS.get(word, ()):
+            found[code] += 1
     best = max(found, key=lambda code: found[code])
     return best if found[best] * 10 >= len(words) else "other"
 

@@ -151,7 +151,7 @@ class RuleSet:
         """Prepare the rules; those that are called as in `warnings` only doubt what they find."""
         rules = tuple(rules)
         self._warnings = warnings
-        self._needs = _NeedFinder(need for rule in rules if not isinstance(rule, Drop) for need in rule.needs)
+        self._needs = NeedFinder(need for rule in rules if not isinstance(rule, Drop) for need in rule.needs)
         self._drops = [rule for rule in rules if isinstance(rule, Drop)]
         self._repairs = [
             (self._needs.bits(rule.needs), rule.name, rule.mend if isinstance(rule, Mend) else partial(_repair, rule))
@@ -230,7 +230,7 @@ def _may_match(rule: Repair | Reject, text: str) -> bool:
 _rule_set = lru_cache(maxsize=16)(RuleSet)
 
 
-class _NeedFinder(dict[str, int]):
+class NeedFinder(dict[str, int]):
     """Finds which of many needs a text has. Results are bits, and every text has the bit 1.
 
     As a dictionary, it has the bits of the words that it has seen. A string with white space has its bit if its longest

@@ -13,10 +13,12 @@ from syphus.answers.cleaning.rules import (
     LIKE_ASCII,
     Check,
     Context,
+    NeedFinder,
     Needs,
     OneOfEach,
     Rule,
     describe_match,
+    searchable,
     straighten_apostrophes,
     texts_with_places,
 )
@@ -49,10 +51,10 @@ _SOURCE_WORDS = (
     "based on ", "according to ", "judging by ", "from ", "per ",
     "stated ", "mentioned ", "described ", "noted ", "indicated ", "given ", "provided ",
 )  # fmt: skip
-_ORDINAL = r"first|second|third|fourth|fifth|sixth|seventh|eighth|last|next|\d{1,2}(?:st|nd|rd|th)"
+_ORDINAL = r"first|second|third|fourth|fifth|sixth|seventh|eighth|last|next|[0-9]{1,2}(?:st|nd|rd|th)"
 _ORDINAL_WORDS = (
-    "first ", "second ", "third ", "fourth ", "fifth ", "sixth ", "seventh ", "eighth ", "last ", "next ", "st ", "nd ",
-    "rd ", "th ",
+    "first ", "second ", "third ", "fourth ", "fifth ", "sixth ", "seventh ", "eighth ", "last ", "next ",
+    *(f"{digit}{ending} " for digit in range(10) for ending in ("st", "nd", "rd", "th")),
 )  # fmt: skip
 _COUNT = r"one|two|three|four|five|six|seven|eight|nine|ten"
 _NUMBERED_NOTES = r"(?:captions?|sentences?|descriptions?|annotations?|notes|lines?|timestamps?)"
@@ -63,6 +65,9 @@ _SPEAKS = (
     r"(?:mention|state|say|tell|specif(?:y|ie)|indicate|describe|suggest|claim|call|agree|contain|give|note)(?:s|d|ed)?\b"
     r"(?! (?:it|them|him|her) to\b)"
 )
+_SPEAKS_WORDS = (
+    *_SAYS_WORDS, "tell", "claim", "call", "agree", "contain", "give", "note",
+)  # fmt: skip
 _SURE_NOTES = r"(?:descriptions?|captions?|annotations?|narrations?|metadata|sentences|notes)"
 _NOTES_WORDS_TOO = (*_NOTES_WORDS, "sentences", "notes", "object list", "annotation list")
 _SPEAKING = (
@@ -124,11 +129,14 @@ _LEAK_FORMS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         (_NUMBERED_WORDS, _ORDINAL_WORDS),
     ),
     (
-        rf"\b{_NUMBERED_NOTES} (?:number )?(?:{_COUNT}|\d{{1,2}})\b(?=[^.?!]*\b{_SPEAKS}|[.,;?!])",
-        (_NUMBERED_WORDS,),
+        rf"\b{_NUMBERED_NOTES} (?:number )?(?:{_COUNT}|[0-9]{{1,2}})\b(?=[^.?!]*\b{_SPEAKS}|[.,;?!])",
+        (_NUMBERED_WORDS, (*_COUNT.split("|"), *"0123456789")),
     ),
-    (_SPEAKING, (_SPEAKERS_WORDS,)),
-    (r"\bthe texts? (?:mention|specif(?:y|ie)|describe|do(?:es)? not|do(?:es)?n't|(?:that )?(?:i|we) )", ((" text",),)),
+    (_SPEAKING, (_SPEAKS_WORDS, _SPEAKERS_WORDS)),
+    (
+        r"\bthe texts? (?:mention|specif(?:y|ie)|describe|do(?:es)? not|do(?:es)?n't|(?:that )?(?:i|we) )",
+        (("the text",),),
+    ),
     (
         rf"\b{_PASSIVE} (?:in|by|from) (?:the )?(?:\w+ )?{_NUMBERED_NOTES}\b{_NOT_A_PLACE}",
         (_NUMBERED_WORDS, ("stated", "mentioned", "described", "noted", "listed", "given", "provided", "written")),
@@ -138,6 +146,9 @@ _LEAK_FORMS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
 )
 _LEAK = re.compile("|".join(form for form, _ in _LEAK_FORMS), re.IGNORECASE)
 _LEAK_NEEDS: Needs = (*(OneOfEach(groups) for _, groups in _LEAK_FORMS), *LIKE_ASCII)
+_FINDER = NeedFinder(_LEAK_NEEDS)
+#: Each form, for text in lower case, with the bits of what it needs: without regard to case a search takes much longer.
+_EACH_FORM = tuple((re.compile(form), _FINDER.bits((OneOfEach(groups),))) for form, groups in _LEAK_FORMS)
 _NOTE = re.compile(rf"\b(?:{_NOTES}|{_POSSIBLE_NOTES}|lines?|notes?|annotators?)\b")
 #: A note or a line may be in the image: then the question asks what it says.
 _ASKED_OF = re.compile(
@@ -150,20 +161,26 @@ def _find_leaks(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     """Find mentions of the notes. What the annotation itself mentions is allowed, such as a caption on a screen."""
     annotation = _LABEL.sub("", context.query.text.lower())
     questions = {str(number): pair.instruction.lower() for number, pair in enumerate(pairs, 1)}
+    forms = _possible_forms(searchable(pairs).lowered)
     for place, text in texts_with_places(pairs):
         straight = straighten_apostrophes(text)
-        for match in _LEAK.finditer(straight) if _may_leak(straight.lower()) else ():
+        for match in _LEAK.finditer(straight) if _may_leak(straight.lower(), forms) else ():
             if _ASKED_OF.search(match[0].lower()) and (place[0] == "q" or _ASKED_OF.search(questions[place[7:]])):
                 continue  # a note or a line in the image, which the pair is about
             if not any(note.rstrip("s") in annotation for note in _NOTE.findall(match[0].lower())):
                 yield describe_match(place, match[0])
 
 
-def _may_leak(lowered: str) -> bool:
-    """Return whether a text has what the rule needs; here one text, where the rule was skipped for all in one."""
-    has = lowered.__contains__
-    return any(all(any(map(has, words)) for words in groups) for _, groups in _LEAK_FORMS) or (
-        not lowered.isascii() and any(map(has, LIKE_ASCII))
+def _possible_forms(lowered: str) -> list[re.Pattern[str]]:
+    """Return the forms of which an answer has what they need."""
+    found = _FINDER.find(lowered)
+    return [form for form, needed in _EACH_FORM if found & needed]
+
+
+def _may_leak(lowered: str, forms: Iterable[re.Pattern[str]]) -> bool:
+    """Return whether one text has one of the forms; letters that only a pattern without case takes for ASCII may."""
+    return any(form.search(lowered) for form in forms) or (
+        not lowered.isascii() and any(map(lowered.__contains__, LIKE_ASCII))
     )
 
 

@@ -14,10 +14,9 @@ from syphus.answers.cleaning.rules import Check, Context, Doubt, Rule, describe_
 from syphus.answers.cleaning.sent_texts import split_words
 from syphus.answers.scoring.lexicon import is_thing, related_words
 from syphus.answers.scoring.norms import is_word, norms
-from syphus.answers.scoring.words import COMMON, is_common, tokenize
+from syphus.answers.scoring.words import COMMON, is_common, split_sentences, tokenize
 from syphus.types import Pair
 
-_SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+|\n+")
 _GUESS = re.compile(
     r"\b(?:may|might|could|would|perhaps|maybe|possibly|probably|likely|seems?|appears?|suggests?|like|as if"
     r"|such as)\b",
@@ -41,11 +40,11 @@ def _find_new_names(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
         text = pair.answer
         if text[1:].islower() and text.partition(" ")[0].lower() in COMMON:
             continue
-        sentences = _SENTENCE.split(text)
+        sentences = split_sentences(text)
         firsts = [sentence.partition(" ")[0].rstrip(",'").lower() for sentence in sentences]
         if not _INSIDE.search(text) and all(first in COMMON or first in known for first in firsts):
             continue  # no capital inside, and no name at the beginning: most answers
-        for sentence in _SENTENCE.split(_QUOTED.sub(" ", text)):
+        for sentence in split_sentences(_QUOTED.sub(" ", text)):
             for name in _names_in(sentence):
                 words = name.split()
                 if not any(word.casefold() in known or word.lower() in CALENDAR for word in words):
@@ -95,7 +94,7 @@ _REACH = 3  #: words between a colour and its thing
 
 def _coloured(text: str) -> Iterable[tuple[str, str]]:
     """Yield each colour of a text with the stem of the thing that has it: "a red cap", "the cap is red"."""
-    for sentence in _SENTENCE.split(text):
+    for sentence in split_sentences(text):
         words = tokenize(sentence)
         for index, word in enumerate(words):
             if word.text not in _COLOURS:
@@ -119,7 +118,7 @@ def _find_wrong_colours(pairs: Sequence[Pair], context: Context) -> Iterable[str
     told = list(_coloured(context.query.text))
     known = {_SAME.get(word.text, word.text) for word in tokenize(context.query.text)}
     for number, pair in enumerate(pairs, 1):
-        for sentence in _SENTENCE.split(pair.answer):
+        for sentence in split_sentences(pair.answer):
             if _GUESS.search(sentence) or _NEGATED.search(sentence):
                 continue
             for colour, thing in _coloured(sentence):

@@ -17,7 +17,7 @@ from syphus.answers.cleaning.rules import Check, Context, Doubt, Rule, searchabl
 from syphus.answers.cleaning.sent_texts import split_words
 from syphus.answers.scoring.grounding import read_annotation_facts
 from syphus.answers.scoring.lexicon import related_words
-from syphus.answers.scoring.words import NUMBERS, Word, is_common, stem, tokenize
+from syphus.answers.scoring.words import NUMBERS, Word, is_common, split_sentences, stem, tokenize
 from syphus.types import Pair
 
 #: Words that are numbers without being written as such.
@@ -36,25 +36,21 @@ _CLAIMS = frozenset((*NUMBERS, "couple", "trio", "quartet", "twice", "thrice")) 
     "thousand",
 }
 _HOW_MANY = re.compile(r"\bhow (?:many|often)\b([^?]*)", re.IGNORECASE)
-_COMPARES = re.compile(
-    r"\b(?:more|fewer|less|left|remain(?:s|ing)?|still|other|others|gone|additional|extra)\b", re.IGNORECASE
-)
-_TOTAL = re.compile(r"\b(?:in total|in all|altogether|together|total of|all of them|counting)\b|:", re.IGNORECASE)
+_COMPARES = re.compile(r"\b(?:more|fewer|less|left|remain(?:s|ing)?|still|other|others|gone|additional|extra)\b")
+_TOTAL = re.compile(r"\b(?:in total|in all|altogether|together|total of|all of them|counting)\b|:")
 _APPROXIMATE = re.compile(
     r"\b(?:may|might|could|perhaps|maybe|possibly|probably|likely|seems?|appears?|often|usually|if|about|around|roughly"
     r"|nearly|almost|over|at least|or so|approximately)\b",
-    re.IGNORECASE,
 )
 _TIME_UNITS = frozenset(
     ("second", "sec", "minute", "min", "hour", "day", "week", "month", "year", "o'clock", "am", "pm")
 )
-_THERE_ARE = re.compile(r"\bthere (?:is|are|was|were)\b(?!.*\b(?:left|of|more|only|still)\b)", re.IGNORECASE)
+_THERE_ARE = re.compile(r"\bthere (?:is|are|was|were)\b(?!.*\b(?:left|of|more|only|still)\b)")
 _GENERAL = frozenset(
     map(stem, ("people", "person", "animal", "thing", "bird", "child", "kid", "vehicle", "player", "individual"))
 )
 _TWO_IMAGES = ("two images", "two pictures", "two photos", "two frames")  #: which every such pair may speak of
 _DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
-_SENTENCE = re.compile(r"(?<=[^\d\s][.!?])\s+|\n+")
 _TAKEN = 4  #: words behind a number that it may count
 _SINGLE = frozenset(("a", "an", "one", "the", "another", "his", "her", "its", "single"))
 _MOST_SUMMED = 6  #: counted things whose sums are looked at
@@ -140,18 +136,18 @@ def _find_unsupported_counts(pairs: Sequence[Pair], context: Context) -> Iterabl
             if asked
             else frozenset[str]()
         )
-        for sentence in _SENTENCE.split(pair.answer):
-            words = tokenize(sentence)
+        for sentence in split_sentences(pair.answer):
+            words, lowered = tokenize(sentence), sentence.lower()
             for index, value in values_of(words):
                 if words[index].text not in _CLAIMS and words[index].value is None:
                     continue
                 stems = _counted(words, index) or about
                 if _of_time(words, index):
                     continue  # which other rules look at
-                doubt = _doubt(value, stems, words[index], sentence, counts)
+                doubt = _doubt(value, stems, words[index], lowered, counts)
                 if doubt:
                     place = f"answer {number}: {words[index].text}"
-                    is_sure = doubt == 1 and not _APPROXIMATE.search(sentence)
+                    is_sure = doubt == 1 and not _APPROXIMATE.search(lowered)
                     yield place if is_sure else Doubt(place)
 
 
@@ -174,25 +170,28 @@ def _may_count(pairs: Sequence[Pair], annotation: str) -> bool:
     return not said.issubset(split_words(annotation))
 
 
-def _doubt(value: float, stems: frozenset[str], word: Word, sentence: str, counts: AnnotationCounts) -> float:
-    """Return 0 for a number that is supported, 1 for one that is wrong, and 0.5 for one that can't be told."""
+def _doubt(value: float, stems: frozenset[str], word: Word, lowered: str, counts: AnnotationCounts) -> float:
+    """Return 0 for a number that is supported, 1 for one that is wrong, and 0.5 for one that can't be told.
+
+    `lowered` is the sentence in lower case.
+    """
     if value in (0, 1):
         return 0
     kin = stems.union(*(related_words().get(each, ()) for each in stems))
     stated = {number for number, things in counts.counted if things & kin}
     if value in stated or word.text in counts.digits:
         return 0
-    general = not stems or bool(stems & _GENERAL) or _TOTAL.search(sentence) is not None
+    general = not stems or bool(stems & _GENERAL) or _TOTAL.search(lowered) is not None
     parts = [number for number, things in counts.counted if general or things & kin or stems <= things]
     named = [1.0] * len(counts.single & kin)
     if value in _sums(parts, named):
         return 0
-    if _COMPARES.search(sentence) and value in _differences(counts.values):
+    if _COMPARES.search(lowered) and value in _differences(counts.values):
         return 0
     if value in counts.values:
         return 0.5 if stated and value > max(stated) else 0
     if stated or (counts.single & stems and not counts.many & kin):
-        return 1 if not stated or value > max(stated) or _THERE_ARE.search(sentence) else 0.5
+        return 1 if not stated or value > max(stated) or _THERE_ARE.search(lowered) else 0.5
     if kin & counts.many:
         return 1 if value > 2 else 0.5
     return 1 if word.text[0].isdecimal() and not stems - counts.single - counts.many else 0.5

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from functools import cache, lru_cache
 
 from syphus.answers.cleaning.dataset_rules import find_names
 from syphus.answers.cleaning.rules import Check, Context, Doubt, Rule, searchable
-from syphus.answers.scoring.grounding import GUESS, SENTENCE, AnnotationFacts, is_supported, read_annotation_facts
+from syphus.answers.scoring.grounding import GUESS, AnnotationFacts, is_supported, read_annotation_facts
 from syphus.answers.scoring.lexicon import is_thing, names_of_things, related_words, supporting_words, synonyms
 from syphus.answers.scoring.norms import is_concrete, norms
-from syphus.answers.scoring.words import Word, are_comparable, is_common, stem, tokenize
+from syphus.answers.scoring.words import Word, are_comparable, is_common, split_sentences, stem, tokenize
 from syphus.types import Pair
 
 _LETTERS = re.compile(r"[a-z]+")
 _NO_LETTER = {code: " " for code in range(128) if not chr(code).islower()}
-_SEEN = re.compile(
-    r"\bc(?:an|ould) (?:(?:also|clearly|now|still) )?(?:be )?(?:seen?|spotted|observed|found|noticed)\b", re.IGNORECASE
-)
-#: What is asked for more than is seen: the answer may speak of things that are not there.
+_SEEN = re.compile(r"\bc(?:an|ould) (?:(?:also|clearly|now|still) )?(?:be )?(?:seen?|spotted|observed|found|noticed)\b")
+#: What is asked for more than is seen: the answer may speak of things that are not there. Like `GUESS`, for lower case.
 _ASKS_TO_EXPLAIN = re.compile(
     r"\b(?:why|could|might|may|would|should|what (?:if|for)|purpose|reasons?|benefits?|how (?:does?|can|would)|need)\b",
-    re.IGNORECASE,
 )
 _LEAST_STEM, _LONGEST_ENDING = 4, 2  #: letters
 _MISSPELT = 0.8  #: minimum similarity of a misspelt word: "umbrela" and "umbrella"
@@ -78,16 +75,19 @@ def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[s
         return
     facts = read_annotation_facts(annotation)
     named = bool(find_names(annotation))
+    known: dict[str, bool] = {}  # whether the annotation has each thing in some form
     for number, pair in enumerate(pairs, 1):
-        explains = _ASKS_TO_EXPLAIN.search(pair.instruction) is not None
-        for sentence in SENTENCE.split(pair.answer):
-            if GUESS.search(_SEEN.sub(" ", sentence)):
+        explains = _ASKS_TO_EXPLAIN.search(pair.instruction.lower()) is not None
+        for sentence in split_sentences(pair.answer):
+            if GUESS.search(_SEEN.sub(" ", sentence.lower())):
                 continue
             found = tokenize(sentence)
             for index, word in enumerate(found):
                 if word.text not in new or (named and word.text in _PERSONS):
                     continue
-                if not is_supported(word, facts, frozenset()) and not _may_be_inferred(found, index, facts):
+                if word.text not in known:
+                    known[word.text] = is_supported(word, facts, frozenset()) or _is_another_form(word, facts)
+                if not known[word.text] and not _is_no_claim(found, index):
                     place = f"answer {number}: {word.text}"
                     yield Doubt(place) if explains or not _is_introduced(found, index) else place
 
@@ -126,26 +126,36 @@ def _begins_phrase(found: Sequence[Word], index: int) -> bool:
     return found[index].ends_phrase or not following or is_common(following[0].stem)
 
 
-def _may_be_inferred(found: Sequence[Word], index: int, facts: AnnotationFacts) -> bool:
-    """Return whether a thing is no claim, follows from the annotation, or is misspelt there.
+def _is_no_claim(found: Sequence[Word], index: int) -> bool:
+    """Return whether a thing is denied, a figure of speech, or what something is for: "shade for visitors"."""
+    before = found[max(0, index - _REACH) : index]
+    return _is_denied(found, index) or _is_figurative(found, index) or any(each.text == "for" for each in before)
 
-    The annotation has another form of the word ("rain" of "a rainy day"), or a more general thing ("pedestrians" of
-    "people"), or the answer only says what something is for ("shade for visitors").
+
+def _is_another_form(word: Word, facts: AnnotationFacts) -> bool:
+    """Return whether the annotation has a thing in another form, or one that it follows from.
+
+    The annotation has another form of the word ("rain" of "a rainy day"), a more general thing ("pedestrians" of
+    "people"), its parts ("screwdriver" of "screw driver"), or another spelling.
     """
-    word, before = found[index], found[max(0, index - _REACH) : index]
-    if _is_denied(found, index) or _is_figurative(found, index):
-        return True
     if not facts.stems.isdisjoint(related_words().get(word.stem, ())):
         return True
-    if any(each.text == "for" for each in before):
-        return True
     same = (word.stem, *synonyms().get(word.stem, ()))
-    if any(get_close_matches(each, facts.stems, 1, _MISSPELT) for each in same):
+    if any(_are_alike(each, other) for other in facts.stems for each in same):
         return True
     if any(word.text.startswith(each) and word.text[len(each) :] in facts.stems for each in facts.stems):
-        return True  # a compound: "screwdriver" of "screw driver"
+        return True
     kinds = (word.stem, *supporting_words().get(word.stem, ()))
     return any(_are_forms(kind, other) for other in facts.stems for kind in kinds)
+
+
+@lru_cache(maxsize=100_000)
+def _are_alike(one: str, other: str) -> bool:
+    """Return whether two stems are so similar that one may be misspelt."""
+    if 2 * min(len(one), len(other)) < _MISSPELT * (len(one) + len(other)):
+        return False
+    matcher = SequenceMatcher(None, other, one)
+    return matcher.quick_ratio() >= _MISSPELT and matcher.ratio() >= _MISSPELT
 
 
 def _is_denied(found: Sequence[Word], index: int) -> bool:
@@ -164,13 +174,20 @@ def _is_figurative(found: Sequence[Word], index: int) -> bool:
     following = found[index + 1].text if index + 1 < len(found) and not word.ends_phrase else ""
     if any(each.text in _COMPARES for each in before) or (word.text in ("couple", "sea", "wave") and following == "of"):
         return True
+    if word.text not in _words_of_figures():
+        return False
     figures = norms().figures
     texts = [each.text for each in found]
-    for length in _FIGURE_WORDS if figures else ():
+    for length in _FIGURE_WORDS:
         for start in range(max(0, index - length + 1), index + 1):
             if " ".join(texts[start : start + length]) in figures:
                 return True
     return False
+
+
+@cache
+def _words_of_figures() -> frozenset[str]:
+    return frozenset(word for figure in norms().figures for word in figure.split())
 
 
 def _are_forms(one: str, other: str) -> bool:

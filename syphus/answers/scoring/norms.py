@@ -11,6 +11,7 @@ import csv
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,8 +45,9 @@ def norms() -> Norms:
         return Norms(frozenset(), frozenset(), frozenset())
     concrete, words, figures = set(), set(), set()
     with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            word, single, several = row["Word"], row["Brysbaert"], row["Muraki"]
+        rows = csv.reader(file)  # not `DictReader`, which takes twice as long
+        columns = itemgetter(*map(next(rows).index, ("Word", "Brysbaert", "Muraki")))
+        for word, single, several in map(columns, rows):
             if " " in word:
                 if (rating := several or single) and float(rating) <= _FIGURATIVE:
                     figures.add(word)

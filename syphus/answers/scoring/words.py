@@ -102,6 +102,7 @@ IRREGULAR = {form: base for form, _, base in (pair.partition(":") for pair in _I
 
 _WORD = re.compile("\\d+(?:[.,:]\\d+)*|[^\\W\\d_]+(?:['\u2019][^\\W\\d_]+)*")
 _ENDS_SENTENCE = re.compile(r"(?:\A|[.!?:;\"“(\n-])\W*\Z")
+_BETWEEN_SENTENCES = re.compile(r"(?<=[^\d\s][.!?])\s+|\n+")
 _LABEL = re.compile(r"^[ \t]*\(?\d{1,2}[.)](?=\s)", re.MULTILINE)
 _RUN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\u3005]+|[\uac00-\ud7a3]+|[\u30a1-\u30fa\u30fc]+")  # in one script
 _GRAMMAR = re.compile("[的了在是着和与及或也都就很吗呢吧啊之而且但这那有个只位张]|正在|可以|其他")
@@ -127,17 +128,23 @@ class Word:
 def tokenize(text: str) -> tuple[Word, ...]:
     """Return all words in order, without coordinates in brackets and the numbers of list items."""
     text = _LABEL.sub(" ", _BOX.sub(" ", text))
+    has_spaces = _UNSPACED.search(text) is None
     found: list[Word] = []
     for match in _WORD.finditer(text):
-        written = match[0]
-        if _UNSPACED.search(written):
+        written, (start, end) = match[0], match.span()
+        if not has_spaces and _UNSPACED.search(written):
             found += _split_characters(written)
             continue
-        small = re.sub("['\u2019]s?$", "", written.casefold())
-        capital = written[0].isupper() and not _ENDS_SENTENCE.search(text, max(0, match.start() - 4), match.start())
-        last = text[match.end() : match.end() + 1] not in (" ", "-")
-        found.append(Word(small, stem(small), _numeric_value(small), capital and small not in COMMON, last))
+        is_name = written[0].isupper() and not _ENDS_SENTENCE.search(text, max(0, start - 4), start)
+        found.append(_read_word(written, is_name, text[end : end + 1] not in (" ", "-")))
     return tuple(found)
+
+
+@lru_cache(maxsize=100_000)
+def _read_word(written: str, is_name: bool, ends_phrase: bool) -> Word:
+    small = re.sub("['\u2019]s?$", "", written.casefold())
+    stemmed = small if small[0].isdecimal() else stem(small)
+    return Word(small, stemmed, _numeric_value(small), is_name and small not in COMMON, ends_phrase)
 
 
 def _split_characters(run: str) -> Iterator[Word]:
@@ -145,6 +152,12 @@ def _split_characters(run: str) -> Iterator[Word]:
     for part in _RUN.findall(_GRAMMAR.sub(" ", run)):
         pairs = [part] if "\u30a0" < part[0] < "\u3100" or len(part) == 1 else map("".join, pairwise(part))
         yield from (Word(each, each) for each in pairs)
+
+
+@lru_cache(maxsize=4_000)
+def split_sentences(text: str) -> tuple[str, ...]:
+    """Return the sentences and lines of a text; a full stop behind a digit ends none."""
+    return tuple(_BETWEEN_SENTENCES.split(text))
 
 
 @lru_cache(maxsize=20_000)
@@ -177,11 +190,15 @@ def are_comparable(annotation: str, text: str) -> bool:
     They are in different languages if the scripts differ, or if the annotation has no English function words, the text
     has many, and they have no other word in common.
     """
-    known, said = content_stems(annotation), content_stems(text)
-    if not known or not said:
-        return bool(known)
-    foreign = not seems_english(annotation) and _function_word_share(text) > _ENGLISH
-    return _mostly_latin(annotation) == _mostly_latin(text) and not (foreign and known.isdisjoint(said))
+    known = content_stems(annotation)
+    if not known:
+        return False
+    same_script, english = _mostly_latin(annotation) == _mostly_latin(text), seems_english(annotation)
+    if same_script and english:
+        return True  # without looking at the words of the text
+    said = content_stems(text)
+    foreign = not english and _function_word_share(text) > _ENGLISH
+    return not said or (same_script and not (foreign and known.isdisjoint(said)))
 
 
 def seems_english(text: str) -> bool:
@@ -195,6 +212,8 @@ def _function_word_share(text: str) -> float:
 
 
 def _mostly_latin(text: str) -> bool:
+    if text.isascii():
+        return True
     letters = [letter for letter in text[:2000] if letter.isalpha()]
     return sum(letter < "\u0250" for letter in letters) >= 3 * sum(letter >= "\u0250" for letter in letters)
 
