@@ -97,6 +97,15 @@ _RESUMABLE = {
 }
 
 
+#: The sections of `--help`, in the order in which somebody new needs the commands.
+_COMMAND_GROUPS = {
+    "Start a dataset": "new datasets preview try quote cold-start compare",
+    "Run and watch": "run resume status view rows failures runs control batches snapshot gate simulate",
+    "Improve and extend pairs": "clean balance translate describe",
+    "Write and check datasets": "export push convert verify mix stats",
+}
+
+
 class _HelpFormatter(Protocol):
     """What `--help` is written with."""
 
@@ -136,8 +145,9 @@ class _Commands(TyperGroup):
     """The commands, each of which can be stopped: the loop of the main job handles that itself."""
 
     def format_options(self, ctx: typer.Context, formatter: _HelpFormatter) -> None:  # type: ignore[override]  # see below
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _first_sentence(command.help)) for name, command in self.commands.items()])
+        for title, names in _COMMAND_GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, _first_sentence(self.commands[name].help)) for name in names.split()])
         _write_groups(self, ctx, formatter)
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's own class, by its public name
@@ -301,7 +311,7 @@ def clean(
     datasets_dir: PluginFolders = None,
     json: Annotated[bool, typer.Option("--json", help="Print both reports as JSON.")] = False,
 ) -> None:
-    """Judge all answers of a run again by the current rules and plugin. Sends no requests."""
+    """Check all answers of a run again by the current rules and plugin. Sends no requests."""
     from syphus.cli.summary import cleaning_summary
     from syphus.formats.report import as_json
     from syphus.runs.clean import clean_run

@@ -56,7 +56,7 @@ def new(
         str, typer.Option("--id", metavar="COLUMN", help="Column of the id; rows with the same id become one query.")
     ] = "",
 ) -> None:
-    """Look at a file of annotations, and write a plugin and a prompt for it."""
+    """Write a plugin and a prompt for a file of annotations."""
     from syphus.plugins.new_dataset import new_dataset
 
     made = new_dataset(name, query_inputs_path, text=text, id_column=id_column)
@@ -169,7 +169,7 @@ def convert(options: ConvertOptions, observer: PlainObserver) -> None:
 @with_options
 @with_fields(QuoteOptions, parameter="quote_options")
 def quote(options: Options, quote_options: QuoteOptions, observer: PlainObserver) -> None:
-    """Say what a run has, and what the rest takes in tokens, dollars and minutes. Sends nothing without --pilot."""
+    """Estimate the tokens, dollars and minutes of the rest of a run. Sends nothing without --pilot."""
     from syphus import api
     from syphus.cli.summary import resume_line
     from syphus.runs.quote import quote_lines

@@ -32,7 +32,7 @@ def gate(
         Path, typer.Option(metavar="DIR", help="Folder that keeps what runs have spent, if there is a maximum.")
     ] = Path("gate"),
 ) -> None:
-    """Share rate limits and a budget among runs on several hosts, which use it with --share. Stop it with Ctrl-C."""
+    """Serve shared rate limits and a budget to runs on several hosts (--share). Stop it with Ctrl-C."""
     import asyncio
     import secrets
 

@@ -45,7 +45,7 @@ def run_pipeline(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Start without a question, whatever it may cost.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report of the run as JSON.")] = False,
 ) -> None:
-    """Run the stages of a pipeline in a row: cold start, generate, judge, clean, translate, relate, export."""
+    """Run the stages of a pipeline file: cold start, generate, judge, clean, translate, relate, export."""
     from syphus.formats.report import as_json
     from syphus.workflow.pipeline import run_pipeline as run_stages
     from syphus.workflow.plan_view import dry_run_lines, end_lines

@@ -47,7 +47,7 @@ def balance(
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the choice among pairs of a group.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
-    """Choose pairs without repeats, without a benchmark's texts, and in balance; write them as a train file."""
+    """Choose a balanced subset without near-duplicates or a benchmark's texts, and write it as a train file."""
     from syphus import api
 
     if not 0 < near_duplicates <= 1:

@@ -51,7 +51,7 @@ def status(
     ] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds while the run works.")] = False,
 ) -> None:
-    """Show the state of a run, even while it is in progress; of a folder with runs, list and add them up."""
+    """Show the state of a run, also while it works, or of all runs below a folder with their sum."""
     if query:
         print_query(folder, query, as_json=json)
     elif watch:

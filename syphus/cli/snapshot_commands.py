@@ -58,7 +58,7 @@ def snapshot(
     folder: RunFolder,
     place: Annotated[str, typer.Argument(metavar="URL|DIR", help="Where the snapshots of this run are kept.")],
 ) -> None:
-    """Keep a copy of a run elsewhere, also while it works; `resume --from` goes on from it."""
+    """Copy a run to another place, also while it works; `resume --from` continues from the copy."""
     from syphus.ledger.store import is_working
     from syphus.runs.snapshots import take_snapshot
 

@@ -98,7 +98,7 @@ class Options:
     max_images: int | None = option(None, "Send at most N evenly spaced images per row.", minimum=1)
     pack: int | None = option(
         None,
-        "Ask about up to N short annotations in one request; each answer is judged by itself.",
+        "Ask about up to N short annotations in one request; each answer is checked by itself.",
         minimum=2,
         maximum=32,
     )
@@ -138,12 +138,12 @@ class Options:
         "With --until-accepted, count only what `balance` would choose, as near-duplicates=0.7,answer:yes=0.1.",
         metavar="NAME=X,...",
     )
-    no_breaker: bool = option(False, "Go on even if answers get worse during the run by more than chance.")
+    no_breaker: bool = option(False, "Continue even if the answers get significantly worse during the run.")
     breaker_rise: float = option(
-        0.2, "Stop if the share of one kind of bad answers rises by this, and by more than chance.", above=0, maximum=1
+        0.2, "Stop if the share of one kind of bad answers rises by this, and significantly.", above=0, maximum=1
     )
     relate: Relation | None = option(
-        None, "Which pairs form a pair's context: siblings, earlier-rounds, none, nearest-by-text or nearest-by-image."
+        None, "Pairs that form a pair's context: siblings, earlier-rounds, none, nearest-by-text or nearest-by-image."
     )
     embedding_model: str | None = option(None, "Embedding model for nearest-by-text, or its deployment on Azure.")
     image_embeddings: Path | None = option(None, "Image vectors for nearest-by-image: .parquet, .npz or .npy.")
@@ -167,12 +167,12 @@ class Options:
     )
     shared_max_requests: int | None = option(None, "With --share, maximum requests of all runs together.", minimum=0)
     batch: str = option(NEVER, "Use the Batch API: never, always (just `--batch`), or auto.", metavar="WHEN")
-    deadline: str = option("", "Finish by this time, as 8h or 08:00: by batch, and the rest online.", metavar="TIME")
+    deadline: str = option("", "Finish within 8h, or by 08:00: by batch, with the rest online.", metavar="TIME")
     wait: bool = option(True, "Wait for batches; after --no-wait, the same command collects them later.")
     batch_file: Path | None = option(None, "Write the requests to a file, to submit it by hand.", metavar="FILE")
     batch_results: tuple[Path, ...] = option((), "Read the results of such a file; can be repeated.", metavar="FILE")
     ray: str = option("", "Send from the nodes of this Ray cluster: HOST:PORT, or auto.", metavar="ADDRESS")
-    ray_local: bool = option(False, "With --ray, each node asks the server on it, such as http://127.0.0.1:8000/v1.")
+    ray_local: bool = option(False, "With --ray, each node asks its own server, such as http://127.0.0.1:8000/v1.")
     timeout: float | None = option(
         None, "Maximum seconds of one attempt (default: 180); attempts that are much slower than usual end earlier."
     )
@@ -184,7 +184,7 @@ class Options:
         "", "Export metrics: PORT or HOST:PORT for Prometheus, a file FILE.prom, or otlp.", metavar="WHERE"
     )
     snapshot: str = option(
-        "", "Keep copies of the run's folder there, from which another machine goes on.", metavar="URL|DIR"
+        "", "Copy the run's folder there regularly; another machine can continue from the copy.", metavar="URL|DIR"
     )
     snapshot_every: float = option(10.0, "Minutes between snapshots; one more is taken at the end.", above=0)
     drain: float = option(30.0, "Seconds to wait for requests in flight after Ctrl-C.", minimum=0)

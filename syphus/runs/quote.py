@@ -49,7 +49,7 @@ WIDE = 0.1  #: share of the dollars; if they are less certain, a larger pilot is
 ANSWERS_BEFORE_RUN, ANSWERS_OF_QUOTE = 300, 1_000  #: that are learnt from
 _ANSWERED = (State.OK, State.INVALID, State.TRUNCATED, State.REFUSED)
 
-AS_CONFIGURED, WITHOUT_CACHE, BY_BATCH = "as configured", "without cache", "by batch *"
+AS_CONFIGURED, WITHOUT_CACHE, BY_BATCH = "as configured", "without cache", "with --batch"
 
 
 class PendingRow(NamedTuple):
@@ -292,7 +292,7 @@ def _notes(
     if not survey.exact:
         yield f"The input is large: {len(survey.pending):,} of the rows to ask were looked at."
     if any(line.name == BY_BATCH for line in lines):
-        yield "* Half price within a day. Syphus can't send batches yet."
+        yield "Batches may take up to a day."
     if any(line.model != lines[0].model for line in lines):
         yield "Other models may count and write otherwise: their intervals are wider."
     for model in models[1:] if tokens.is_learnt else models:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from processes import MAIN, environment, syphus
+from typer.core import TyperGroup
 
+from syphus.cli.app import all_commands
 from syphus.cli.parameters import GROUPS, group_of
 from syphus.cli.streams import uses_colours
 from syphus.cli.summary import plugin_table
@@ -27,13 +29,21 @@ def sections(text: str) -> list[str]:
 
 def test_help_shows_the_commands_and_the_options_in_groups(tmp_path: Path) -> None:
     assert sections(syphus(tmp_path, "--help").stdout) == [
-        *("Commands", "Options", "Input", "Endpoint", "Sampling", "Limits and budget", "Images"),
+        *("Start a dataset", "Run and watch", "Improve and extend pairs", "Write and check datasets"),
+        *("Options", "Input", "Endpoint", "Sampling", "Limits and budget", "Images"),
         *("Judging", "Translation", "Relations", "Output and progress"),
     ]
     assert sections(syphus(tmp_path, "convert", "--help").stdout) == [
         *("Options", "Input", "Limits and budget", "Images", "Output and progress")
     ]
     assert sections(syphus(tmp_path, "cold-start", "--help").stdout)[1] == "Search"
+
+
+def test_help_lists_every_command_once(tmp_path: Path) -> None:
+    commands = all_commands()
+    assert isinstance(commands, TyperGroup)
+    listed = re.findall(r"^  ([a-z][a-z-]*)  +[A-Z]", syphus(tmp_path, "--help").stdout, re.MULTILINE)
+    assert sorted(listed) == sorted(commands.commands)
 
 
 @pytest.mark.parametrize("kind", GROUPS, ids=lambda kind: kind.__name__)

@@ -227,7 +227,7 @@ def test_without_a_key_a_quote_works_and_a_pilot_does_not(tmp_path: Path) -> Non
         model="gpt-6-luna",
     )  # fmt: skip
     done = main_job.quote(options, QuoteOptions(models="gpt-6-sol"), {}, Listener())
-    assert [line.model for line in done.lines if line.name != "by batch *"] == ["gpt-6-luna", "gpt-6-sol"]
+    assert [line.model for line in done.lines if line.name != "with --batch"] == ["gpt-6-luna", "gpt-6-sol"]
     assert all(line.dollars is not None for line in done.lines)
     with pytest.raises(NoEndpointError):
         main_job.quote(options, QuoteOptions(pilot=3), {}, Listener())
@@ -348,8 +348,9 @@ def test_the_command_prints_a_table_of_80_columns_and_json(tmp_path: Path) -> No
     lines = done.stdout.splitlines()
     assert "answers reusable" in lines[0]
     assert max(map(len, lines)) <= 80
+    assert "Batches may take up to a day." in lines
     as_json = json.loads(syphus(tmp_path, *asked, "--json", env={"OPENAI_API_KEY": "none"}).stdout)
-    assert {line["name"] for line in as_json["lines"]} >= {"as configured", "by batch *", "gpt-6-sol"}
+    assert {line["name"] for line in as_json["lines"]} >= {"as configured", "with --batch", "gpt-6-sol"}
     assert as_json["reusable"] == 0
     assert set(as_json["lines"][0]["dollars"]) == {"middle", "low", "high"}
 
