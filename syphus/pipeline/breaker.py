@@ -178,8 +178,8 @@ def _message(kind: str, drift: Drift, examples: Iterable[_Seen]) -> str:
     )
     return (
         f"The answers have got worse: {drift.bad_after / drift.after:.0%} of the last {drift.after:,} are {kind}, "
-        f"{drift.bad_before / drift.before:.0%} of the {pluralize(drift.before, 'answer')} before, which is no chance. "
+        f"{drift.bad_before / drift.before:.0%} of the {pluralize(drift.before, 'answer')} before: a significant rise. "
         f"The newest: {shown}; `syphus rows FOLDER --query ID` shows one. All other rows are pending. Find out what "
-        "has changed (model, server, an input that is sorted by kind), then run the same command: it goes on, and "
-        "takes the shares that it finds then as usual. --no-breaker never stops for this."
+        "has changed (model, server, an input that is sorted by kind), then run the same command. It continues, and "
+        "learns the usual shares anew. --no-breaker switches this check off."
     )
