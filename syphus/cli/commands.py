@@ -73,7 +73,10 @@ def verify(
     observer: PlainObserver,
     images: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="Image store, Parquet or JSON; can be repeated."),
+        typer.Option(
+            metavar="PATH",
+            help="Image store, or folder of image files by id, in place of those found; can be repeated.",
+        ),
     ] = None,
     decode: Annotated[
         Literal["quick", "full", "none"],

@@ -12,12 +12,10 @@ a file into one without a name, in one pass.
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from syphus.images.parquet_store import ParquetStore
 from syphus.images.prompt.lookup import ImageLister, ImageLookup
 from syphus.images.store import ImageStore, open_store, part_paths, read_images
 from syphus.io.durable import storage_faults, temporary_database
-from syphus.io.media import media_kind
+from syphus.io.media import hashed_stem, media_kind, safe_stem
 from syphus.io.text_files import missing
 from syphus.text import normal_forms, pluralize
 
@@ -38,9 +36,6 @@ _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WebP": ".webp", "BMP
 _SHOWN = 3  # missing images in a message
 _CACHE = 16_000  # KiB
 _LARGE_GROUP = 16_000_000  # bytes of a group of rows, from which on a store is read in one pass
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(?<!\.)")
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z)", re.IGNORECASE)  # of Windows
 _COPY_BYTES = 1 << 20
 
 
@@ -283,17 +278,6 @@ class SafeNames:
     def close(self) -> None:
         """Delete the temporary file."""
         self._db.close()
-
-
-def safe_stem(name: str) -> str:
-    """Return an id as the stem of a file name: itself if that is safe on every system, otherwise with a hash."""
-    return name if _PLAIN_NAME.fullmatch(name) and not _RESERVED.match(name) else hashed_stem(name, name)
-
-
-def hashed_stem(name: str, key: str) -> str:
-    """Return the readable part of a name, and a hash of `key`, without dots."""
-    readable = _UNSAFE.sub("_", name).strip("_")[:80]
-    return f"{readable}-{blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}".lstrip("-")
 
 
 class VideoSources:

@@ -31,10 +31,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from syphus.formats.export_images import image_suffix, safe_stem
+from syphus.formats.export_images import image_suffix
 from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.source import ExportSource, turns
 from syphus.io.durable import storage_faults
+from syphus.io.media import safe_stem
 from syphus.io.parquet import require_pyarrow, write_rows
 from syphus.ledger.results import QueryResult, conversations
 from syphus.model_names import is_simulated

@@ -18,7 +18,7 @@ from syphus.errors import ImageError, InputError
 from syphus.images.index import ImageIndex, ImageLocation, make_index, open_index
 from syphus.images.json_store import JsonStore
 from syphus.images.parquet_store import ParquetStore
-from syphus.io.media import natural_sort_key
+from syphus.io.media import hashed_stem, natural_sort_key
 from syphus.io.text_files import local_file, missing
 from syphus.text import normal_forms
 
@@ -47,8 +47,9 @@ class ImageStore:
             return self._read(location, image_id)
 
     def _find(self, image_id: str) -> ImageLocation | None:
-        """Find an image by its id, or by another Unicode form of it."""
-        return next(filter(None, map(self._index.find, normal_forms(image_id))), None)
+        """Find an image by its id, by another Unicode form of it, or by the name that `export` gave its file."""
+        names = (*normal_forms(image_id), hashed_stem(image_id, image_id))
+        return next(filter(None, map(self._index.find, names)), None)
 
     def __len__(self) -> int:
         with self._lock:

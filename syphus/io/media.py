@@ -1,4 +1,4 @@
-"""Image and video files below a folder, what the first bytes of a file say, and listings of frames.
+"""Image and video files below a folder, their names by id, what the first bytes of a file say, and listings of frames.
 
 If annotations don't name the frames, a file `frames.txt` beside them lists the path of one frame per line, as
 `find . -name '*.jpg'` prints it in the folder of the frames:
@@ -7,6 +7,10 @@ If annotations don't name the frames, a file `frames.txt` beside them lists the 
 
 The first folder is the scene or the video. In an image store, a frame is named by its path without the suffix, with
 `_` for `/`: `scene0000_00_color_000100`, like ScanNet's frames in the original Convert-It.
+
+The image files of an export are called by the ids of the images. Where an id is no safe name on every system, or
+differs from another by its case alone, a hash of the id is in the name. So the file of an id has one of two names, and
+is found without a list of them.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -24,6 +29,10 @@ from syphus.text import normal_forms
 FILE = "frames.txt"
 _DIGITS = re.compile(r"\d+")
 _MAX_BYTES = 1 << 28  # of a listing; about three million frames
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(?<!\.)")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z)", re.IGNORECASE)  # of Windows
+_HASHED = re.compile(r".*[0-9a-f]{16}", re.DOTALL)
 
 
 def listing_path(path: str | Path) -> Path:
@@ -246,3 +255,19 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a circular link
         return False
+
+
+def safe_stem(name: str) -> str:
+    """Return an id as the stem of a file name: itself if that is safe on every system, otherwise with a hash."""
+    return name if _PLAIN_NAME.fullmatch(name) and not _RESERVED.match(name) else hashed_stem(name, name)
+
+
+def hashed_stem(name: str, key: str) -> str:
+    """Return the readable part of a name, and a hash of `key`, without dots."""
+    readable = _UNSAFE.sub("_", name).strip("_")[:80]
+    return f"{readable}-{blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}".lstrip("-")
+
+
+def may_be_hashed(stem: str) -> bool:
+    """Return whether a stem ends like one of `hashed_stem`."""
+    return bool(_HASHED.fullmatch(stem))

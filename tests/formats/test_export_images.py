@@ -522,6 +522,28 @@ def test_languages_that_a_run_lacks_are_named(translated: Path, run: Path, tmp_p
     assert sorted(path.name for path in (tmp_path / "llava").glob("RW_*")) == ["RW_llava.json", "RW_llava_de.json"]
 
 
+@pytest.mark.parametrize("name", ["llava/images", "parquet"])
+def test_images_that_an_export_had_to_rename_are_found_by_their_ids(run: Path, tmp_path: Path, name: str) -> None:
+    exported(run, name.partition("/")[0], tmp_path / "first")
+    images = tmp_path / "first" / name
+    found = api.verify(run, images)
+    assert (found.problems, found.summary.images) == ({}, len(images_of(ROWS)))
+    (again,) = exported(run, "trl", tmp_path / "again", images=images).glob("data/*.parquet")
+    (before,) = exported(run, "trl", tmp_path / "before").glob("data/*.parquet")
+    assert again.read_bytes() == before.read_bytes()
+
+
+def test_verify_takes_the_images_that_it_is_given_and_no_others(run: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "RW_instructions.json"
+    pairs.write_bytes((run / "RW_instructions.json").read_bytes())
+    store_of(tmp_path, images_of(ROWS))
+    images = exported(run, "llava", tmp_path / "export") / "images"
+    assert api.verify(pairs, images).ok
+    (images / "RW_IMG_one.png").unlink()
+    assert api.verify(pairs).ok
+    assert api.verify(pairs, images).problems == {"unknown image": 1}
+
+
 def test_a_folder_of_image_files_is_verified_like_a_store(tmp_path: Path) -> None:
     entry = {"instruction": "What is it?", "answer": "A kite.", "image_ids": ["K_IMG_1"], "rel_ins_ids": []}
     pairs = tmp_path / "K_instructions.json"

@@ -289,10 +289,9 @@ def test_findings_about_images_are_in_the_order_of_the_store(tmp_path: Path) -> 
 
 def test_an_image_in_two_stores_of_a_group_is_reported(tmp_path: Path) -> None:
     save(tmp_path, GOOD)
-    store(tmp_path, "SD_IMG_1")
-    other = tmp_path / "more.json"
+    one, other = store(tmp_path, "SD_IMG_1"), tmp_path / "more.json"
     other.write_text(json.dumps({"SD_IMG_1": PICTURE}), "utf-8")
-    assert check(tmp_path, images=(other,))[0] == ["SD.parquet: SD_IMG_1: duplicate image id"]
+    assert check(tmp_path, images=(other, one))[0] == ["SD.parquet: SD_IMG_1: duplicate image id"]
 
 
 def test_a_train_file_may_only_name_known_pairs(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def find_groups(
     """Return the groups of files that the paths name, and the faults of the data yamls among them.
 
     A folder stands for its instruction files. Each instruction file is a group of its own, with `XX_train.json` and the
-    image stores that `find_stores` finds, unless they are not needed. Adds the image stores `images` to every dataset.
-    Raises `InputError` if a path holds no pairs, `ConfigError` if a yaml can't be read.
+    image stores that `find_stores` finds, unless they are not needed or `images` names stores, which belong to every
+    dataset. Raises `InputError` if a path holds no pairs, `ConfigError` if a yaml can't be read.
     """
     groups: list[MixtureGroup] = []
     findings: list[Finding] = []
@@ -65,7 +65,7 @@ def find_groups(
             groups += yaml_groups
             findings += yaml_findings
         else:
-            groups += [_single_group(file, with_stores) for file in instruction_files(path)]
+            groups += [_single_group(file, with_stores and not images) for file in instruction_files(path)]
     return [_add_images(group, images) for group in groups], findings
 
 

@@ -11,6 +11,7 @@ import orjson
 
 from syphus.errors import RunError
 from syphus.io.durable import temporary_database
+from syphus.io.media import hashed_stem, may_be_hashed
 from syphus.ledger.results import QueryResult
 
 _SET_CACHE, _UNIQUE_CACHE = 64_000, 2_000  # KiB in memory
@@ -20,6 +21,7 @@ _MISSING = """SELECT value, owner, file, reason FROM reference, json_each(names)
     WHERE value NOT IN (SELECT name FROM name) ORDER BY reference.rowid"""
 _MISSING_ONCE = """SELECT value, owner, file, reason, min(reference.rowid) AS first FROM reference, json_each(names)
     WHERE value NOT IN (SELECT name FROM name) GROUP BY value ORDER BY first"""
+_IDS = "SELECT name FROM name UNION SELECT value FROM reference, json_each(names)"
 _SHARED_STEMS = (
     "SELECT stem, ends, query FROM noted WHERE stem IN (SELECT stem FROM noted GROUP BY stem HAVING count(*) > 1) "
     "ORDER BY rowid"
@@ -36,6 +38,7 @@ class IdSet:
         self._db = temporary_database(_SET_CACHE)
         self._db.execute("CREATE TABLE name (name TEXT PRIMARY KEY) WITHOUT ROWID")
         self._db.execute("CREATE TABLE reference (names TEXT, owner TEXT, file TEXT, reason TEXT)")
+        self._has_stems = False
 
     def __enter__(self) -> IdSet:
         return self
@@ -56,6 +59,21 @@ class IdSet:
 
     def __contains__(self, name: str) -> bool:
         return self._db.execute("SELECT 1 FROM name WHERE name = ?", (name,)).fetchone() is not None
+
+    def id_of_file(self, stem: str) -> str:
+        """Return the id of an image by the stem of its file: another one if `export` had to change the name.
+
+        Ids count that were added or required before the first call.
+        """
+        if not may_be_hashed(stem):
+            return stem
+        if not self._has_stems:
+            self._db.execute("CREATE TABLE file (stem TEXT PRIMARY KEY, id TEXT) WITHOUT ROWID")
+            rows = ((hashed_stem(name, name), name) for (name,) in self._db.execute(_IDS))
+            self._db.executemany("INSERT OR IGNORE INTO file VALUES (?, ?)", rows)
+            self._has_stems = True
+        row = self._db.execute("SELECT id FROM file WHERE stem = ?", (stem,)).fetchone()
+        return row[0] if row else stem
 
     def require(self, references: Iterable[tuple[Sequence[str], str, str, str]]) -> None:
         """Add references, as (ids, owner, file, reason)."""

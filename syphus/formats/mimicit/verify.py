@@ -112,7 +112,7 @@ def unused_images(used: IdSet, stores: Iterable[Path]) -> Iterator[Finding]:
         first, count = "", 0
         with suppress(InputError):  # an unreadable store was reported before
             for name in read_image_ids(store):
-                if name not in used:
+                if used.id_of_file(name) not in used:
                     first, count = first or name, count + 1
         if count:
             more = f", and {count - 1:,} more" if count > 1 else ""
@@ -284,7 +284,8 @@ class _GroupCheck:
         """Check the images of all stores, then report the missing ones."""
         stores = dict.fromkeys(path for part in self._group.parts for path in part.images)
         for store in stores:
-            for name, fault in self._checked_images(store):
+            for stem, fault in self._checked_images(store):
+                name = known.id_of_file(stem)
                 if not known.add(name):
                     self._report(Finding(str(store), name, "duplicate image id"))
                 if fault:

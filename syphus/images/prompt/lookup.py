@@ -20,6 +20,7 @@ from syphus.declarations import Frame, Still, Video
 from syphus.errors import ImageError, UsageError, short_name
 from syphus.images.store import ImageStore, open_store
 from syphus.io.durable import storage_faults, temporary_database
+from syphus.io.media import hashed_stem
 from syphus.io.text_files import local_file, text_problem
 from syphus.storage.addresses import as_url
 from syphus.storage.local_copies import with_urls
@@ -160,7 +161,7 @@ class ImageLookup:
         return self._read_by_name(image_id)
 
     def _find_file(self, name: str) -> Path | None:
-        """Find the file of an id: by its name, by what the plugin lists, or by what follows `XX_IMG_`."""
+        """Find the file of an id: by name, what the plugin lists, what follows `XX_IMG_`, or its name in exports."""
         if self._images is None:
             raise ImageError(name, "no image store given: --images names the store or folder")
         own = _OWN_NAME.fullmatch(name)
@@ -171,8 +172,8 @@ class ImageLookup:
         files = self._listed_files
         listed = next(filter(None, map(files.find, normal_forms(name))), None) if files else None
         if listed is None and own:
-            return self._file_named(own[1])
-        return listed
+            listed = self._file_named(own[1])
+        return listed or self._file_named(hashed_stem(name, name))
 
     def _file_named(self, name: str) -> Path | None:
         assert self._images is not None
