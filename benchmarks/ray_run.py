@@ -1,6 +1,6 @@
 """What a Ray cluster costs and brings: kills of nodes and of the driver, convert, and the driver's CPU and memory.
 
-    python benchmarks/ray_run.py kills [20]          a node or the driver is killed at random, then the same command
+    python benchmarks/ray_run.py kills [50 20]       nodes and drivers are killed at random, then the same command
     python benchmarks/ray_run.py convert [400]       stills on 1 and 2 nodes of one core, beside the process pool
     python benchmarks/ray_run.py send [20000]        the CPU of the driver for a request that a node sends, no more
     python benchmarks/ray_run.py driver [1000 6000]  the CPU and memory of the driver in a whole run
@@ -15,27 +15,31 @@ import asyncio
 import hashlib
 import random
 import resource
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from common import ROOT, Server, command, environment, measured, table, write_annotations
+from common import ROOT, Server, command, environment, measured, report, table, write_annotations
 from convert import make_stills
 
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-from ray_nodes import ray_nodes  # noqa: E402 - it is found by the line above
+from ray_nodes import RayNodes, ray_nodes  # noqa: E402 - it is found by the line above
 
 from syphus.cluster.ray_connection import connect  # noqa: E402
 from syphus.config.endpoint_settings import EndpointConfig  # noqa: E402
 from syphus.config.secrets import SecretRedactor  # noqa: E402
 from syphus.endpoints.remote_endpoint import RemoteEndpoint  # noqa: E402
 from syphus.endpoints.routes import CHAT_ROUTE  # noqa: E402
-from syphus.simulator import Simulation, serve_in_thread  # noqa: E402
+from syphus.simulator import SimulatedServer, Simulation, serve_in_thread  # noqa: E402
 
 PORT = 18_977
 THREADS = 16
@@ -67,45 +71,76 @@ def digest(folder: Path) -> str:
     return hashlib.sha256(b"".join((run / name).read_bytes() for name in FILES)).hexdigest()
 
 
-def kills(rounds: int) -> None:
-    """Each round kills the driver or a node at a moment drawn from a seed. Exact: all files have the same bytes."""
+class Killed(NamedTuple):
+    """A round. `again` are the requests beyond one for each row, `lost` those that the run knows to be lost."""
+
+    what: str
+    exact: bool
+    again: int
+    lost: int
+
+
+def kills(nodes: int, drivers: int) -> None:
+    """Each round kills a node or the driver at a moment drawn from a seed; the same command follows.
+
+    Exact: the files have the bytes of a run without Ray, so no answer is lost and none is there twice. A run that loses
+    a node must end by itself, and may pay again for what it counts as lost there; one that is killed, for its threads.
+    """
     rng = random.Random(0)
-    exact = nodes_killed = drivers_killed = again = most_again = 0
+    victims = rng.sample(["node"] * nodes + ["driver"] * drivers, nodes + drivers)
+    rounds = []
     with tempfile.TemporaryDirectory() as temporary, ray_nodes(2) as cluster:
         folder = Path(temporary)
         rows = write_annotations(folder / "rows.json", ROWS)
         with serve_in_thread(Simulation(latency=0.2, sloppiness=0)) as simulated:
             environ = environment(Server(simulated.host_url))
-            options = ("--num_threads", str(THREADS), "--quiet", "--model", "chat")
+            options = ("--num_threads", str(THREADS), "--quiet", "--model", "chat", "--no-hedging")
             measured(command(rows, folder / "calm", *options), environ)
             wanted = digest(folder / "calm")
-            for number in range(rounds):
+            for number, victim in enumerate(victims):
                 simulated.reset()
-                start = command(rows, folder / str(number), *options, "--ray", cluster.address)
-                with subprocess.Popen(
-                    start, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-                ) as process:
-                    at = rng.randrange(1, ROWS - THREADS)
-                    while simulated.stats.ok < at and process.poll() is None:
-                        time.sleep(0.005)
-                    if number % 2:
-                        process.kill()
-                        drivers_killed += 1
-                    else:
-                        cluster.kill()
-                        cluster.add()
-                        nodes_killed += 1
-                    process.wait()
+                output = folder / str(number)
+                start = command(rows, output, *options, "--ray", cluster.address)
+                is_time = partial(has_answered, simulated, rng.randrange(1, ROWS - THREADS))
+                code = killed(start, environ, cluster if victim == "node" else None, is_time)
                 done = measured(start, environ)
-                exact += done.exit_code == 0 and digest(folder / str(number)) == wanted
-                more = simulated.stats.requests - ROWS
-                again, most_again = again + more, max(most_again, more)
-    table(
-        [
-            ("nodes killed", "drivers killed", "exact", "requests again", "most in a round", "in flight"),
-            tuple(map(str, (nodes_killed, drivers_killed, exact, again, most_again, THREADS))),
-        ]
-    )
+                ended = code == 0 if victim == "node" else code == -signal.SIGKILL
+                exact = ended and done.exit_code == 0 and digest(output) == wanted
+                lost = nodes_lost(output) if victim == "node" else THREADS
+                rounds.append(Killed(victim, exact, simulated.stats.requests - ROWS, lost))
+                print(number + 1, *rounds[-1], file=sys.stderr, flush=True)
+                shutil.rmtree(output)
+    heads = ("killed", "rounds", "exact", "requests again", "most in a round", "rounds with more than were lost there")
+    summary: list[tuple[str, ...]] = [heads]
+    for what in ("node", "driver"):
+        each = [one for one in rounds if one.what == what]
+        numbers = (len(each), sum(one.exact for one in each), sum(one.again for one in each),
+                   max((one.again for one in each), default=0), sum(one.again > one.lost for one in each))  # fmt: skip
+        summary.append((what, *map(str, numbers)))
+    table(summary)
+
+
+def has_answered(server: SimulatedServer, requests: int) -> bool:
+    """Whether so many requests have got an answer."""
+    return server.stats.ok >= requests
+
+
+def nodes_lost(output: Path) -> int:
+    """The requests that a run has counted as lost with a node."""
+    return sum(each["causes"].get("node lost", 0) for each in report(output)["endpoints"])
+
+
+def killed(start: list[str], environ: dict[str, str], cluster: RayNodes | None, is_time: Callable[[], bool]) -> int:
+    """Starts a run, kills a node of the cluster or else the run itself when it is time, and returns its exit code."""
+    with subprocess.Popen(start, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not is_time() and process.poll() is None:
+            time.sleep(0.005)
+        if cluster is None:
+            process.kill()
+        else:
+            cluster.kill()
+            cluster.add()
+        return process.wait()
 
 
 def convert(stills: int) -> None:
@@ -209,7 +244,7 @@ def main() -> None:
     given = [int(each) for each in numbers]
     match what:
         case "kills":
-            kills(*given or [20])
+            kills(*given or [50, 20])
         case "convert":
             convert(*given or [400])
         case "send":

@@ -36,8 +36,8 @@ def gate(
     import asyncio
     import secrets
 
-    from syphus.cluster.connection import SECRET
     from syphus.cluster.gate_server import GateSettings, serve_until_stopped
+    from syphus.cluster.messages import SECRET
 
     host, port = _address(listen)
     secret = os.environ.get(SECRET, "").strip()

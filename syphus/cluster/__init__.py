@@ -1,17 +1,17 @@
 """Beyond one machine and one process: limits and a budget that several runs share, and the nodes of a Ray cluster.
 
 budget_file.py     keeps what runs may have spent, so that a shared budget survives a crash
-connection.py      how a run reaches its gate
 gate.py            the gate of all keys: who may send how much, as a state machine without clock, network or disk
 gate_client.py     the way to a gate behind an address
 gate_folder.py     a gate in a folder of this host
 gate_server.py     `syphus gate`: a gate behind an address
 key_gate.py        the gate of one key: fair shares of its limits, pauses, requests in flight
 lease_holder.py    what a client may send, by the leases that it has got
-messages.py        what a run and a gate say to each other
+messages.py        what a run and a gate say to each other, and the way between them
 ray_connection.py  connects to a Ray cluster, and checks its nodes
 ray_convert.py     decodes the images of `convert` on the nodes of a cluster
 ray_fleet.py       sends requests from the nodes of a cluster
+ray_head.py        notices that the head of a cluster is gone, before Ray ends the process
 ray_lanes.py       the driver's end of one worker: requests go in messages, results come back
 ray_options.py     what --ray asks for
 ray_worker.py      the worker on a node: prepares images, sends, and keeps replies until they were taken

@@ -8,8 +8,7 @@ import os
 import aiohttp
 import orjson
 
-from syphus.cluster.connection import SECRET, GateGoneError
-from syphus.cluster.messages import Lease, LeaseRequest, MessageError, protocol_problem
+from syphus.cluster.messages import SECRET, GateGoneError, Lease, LeaseRequest, MessageError, protocol_problem
 from syphus.errors import ConfigError
 
 PATH = "/v1/lease"  #: of the messages

@@ -19,9 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from syphus.cluster.budget_file import read_budget, write_budget
-from syphus.cluster.connection import GateGoneError
 from syphus.cluster.gate import Gate
-from syphus.cluster.messages import PROTOCOL, Lease, LeaseRequest
+from syphus.cluster.messages import PROTOCOL, GateGoneError, Lease, LeaseRequest
 from syphus.errors import ConfigError, StorageError
 from syphus.storage.network_disks import network_disk
 

@@ -1,8 +1,8 @@
-"""What a run and a gate say to each other: a `LeaseRequest` every tenth of a second, and a `Lease` as the reply.
+"""What a run and a gate say to each other, and the way between them.
 
-Both hold totals since the run joined, and no differences. So a message that is lost, sent twice or answered by a gate
-that has just been started does no harm: the next one corrects it. Clocks of different machines are never compared:
-times are durations in seconds.
+A run sends a `LeaseRequest` every tenth of a second, and a `Lease` is the reply. Both hold totals since the run joined,
+and no differences. So a message that is lost, sent twice or answered by a gate that has just been started does no harm:
+the next one corrects it. Clocks of different machines are never compared: times are durations in seconds.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Protocol, Self, get_args, get_origin, get_type_hints
 
+SECRET = "SYPHUS_GATE_SECRET"  #: environment variable that all must agree in  # noqa: S105 - its name
 PROTOCOL = 1  #: of these messages; runs and gates of different protocols refuse each other
 
 
@@ -120,3 +121,25 @@ def protocol_problem(protocol: object, other: str) -> str:
         f"{other} speaks version {protocol} of the lease protocol, and this Syphus version {PROTOCOL}: "
         "use one version of Syphus everywhere."
     )
+
+
+class GateGoneError(Exception):
+    """The gate does not answer at present; the message says why, without a full stop."""
+
+
+class GateConnection(Protocol):
+    """A way to a gate. `name` is how people know it."""
+
+    name: str
+
+    async def reach(self) -> None:
+        """Reach it. Raises `ConfigError` if it is not there, or not a gate that this run can use."""
+        ...
+
+    async def exchange(self, request: LeaseRequest) -> Lease:
+        """Send a message and return the reply. Raises `GateGoneError`, and `ConfigError` for what no retry can fix."""
+        ...
+
+    async def close(self) -> None:
+        """Leave it."""
+        ...

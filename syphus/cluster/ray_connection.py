@@ -15,14 +15,15 @@ import logging
 import os
 import platform
 import signal
-import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from syphus.errors import ConfigError
+from syphus.cluster.ray_head import RayHead, listening_problem, longer_patience
+from syphus.errors import ConfigError, NodesLostError
 from syphus.text import alternatives, install_hint, one_line
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from syphus.cluster.ray_worker import RequestWorker
 
 AUTO_ADDRESS = "auto"
-_LISTEN_SECONDS = 5.0  # that the head of the cluster may take to accept a connection
 _START_SECONDS = 120.0  # that a node may take to start a process of ours; the first one imports everything
 
 
@@ -59,21 +59,25 @@ _Facts: TypeAlias = tuple[str, str, str | None, tuple[str, ...], tuple[tuple[str
 class RayWorkers:
     """The connection of this process to a cluster, with a worker on each node. Make it with `connect`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, head: RayHead) -> None:
         self.address = address  #: as the user wrote it
+        self._head = head
         self._workers: dict[str, ActorHandle[RequestWorker]] = {}
         self._checked: set[str] = set()
         self._seen: set[str] = set()  # files and folders that each node must see
         self._needed: set[str] = set()  # packages of which it must have the version that is here
 
     def nodes(self) -> list[RayNode]:
-        """Return the nodes that take work: those with CPUs for Ray, or all of them if none has any. Blocks."""
+        """Return the nodes that take work: those with CPUs for Ray, or all of them if none has any.
+
+        Blocks. Raises `NodesLostError` if the head is lost.
+        """
         import ray
 
         list_nodes: Any = ray.nodes  # Any: it has no types
         alive = [
             RayNode(each["NodeID"], each["NodeManagerAddress"], float(each["Resources"].get("CPU", 0.0)))
-            for each in list_nodes()
+            for each in self._head.ask(list_nodes)
             if each["Alive"]
         ]
         return [node for node in alive if node.cores > 0] or alive
@@ -87,9 +91,13 @@ class RayWorkers:
             self._checked.clear()
 
     def check(self, nodes: Sequence[RayNode]) -> None:
-        """Raise `ConfigError` if one of these nodes differs from this machine, or lacks something. Blocks."""
-        facts = _node_facts(nodes, tuple(sorted(self._seen)), tuple(sorted(self._needed)))
-        here = NodeFacts(*_make_probe()((), tuple(sorted(self._needed))))
+        """Raise `ConfigError` if one of these nodes differs from this machine, or lacks something.
+
+        Blocks. Raises `NodesLostError` if the head is lost.
+        """
+        seen, needed = tuple(sorted(self._seen)), tuple(sorted(self._needed))
+        facts = self._head.ask(partial(_node_facts, nodes, seen, needed))
+        here = NodeFacts(*_make_probe()((), needed))
         for node in nodes:
             check_facts(node, facts[node.id], here)
             self._checked.add(node.id)
@@ -109,7 +117,10 @@ class RayWorkers:
         return node_id in self._checked
 
     def start(self, node: RayNode) -> ActorHandle[RequestWorker]:
-        """Return the worker of a node, which is started if there is none. Does not block."""
+        """Return the worker of a node, which is started if there is none.
+
+        Blocks until the head knows of it. Raises `NodesLostError` if the head is lost.
+        """
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -117,12 +128,13 @@ class RayWorkers:
 
         if node.id not in self._workers:
             worker_class: Any = ray.remote(RequestWorker)  # Any: Ray adds the methods at run time
-            self._workers[node.id] = worker_class.options(
+            options = worker_class.options(
                 num_cpus=0,
                 max_restarts=0,
                 max_task_retries=0,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
-            ).remote()
+            )
+            self._workers[node.id] = self._head.ask(options.remote)
         return self._workers[node.id]
 
     def forget(self, node_id: str) -> None:
@@ -132,6 +144,13 @@ class RayWorkers:
         if (worker := self._workers.pop(node_id, None)) is not None:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.kill(worker)
+
+    def leave(self) -> None:
+        """Disconnect from a cluster whose head is lost: Ray would end this process some time. Blocks for seconds."""
+        import ray
+
+        _connections.pop(self.address, None)
+        ray.shutdown()
 
 
 def require_ray() -> None:
@@ -155,14 +174,19 @@ def connect(address: str, seen: Sequence[Path] = (), needed: Sequence[str] = ())
     if address not in _connections:
         if _connections:
             raise ConfigError(f"--ray {address}: this process is connected to {alternatives(_connections)} already.")
-        _quietly(_init, address)
-        _connections[address] = RayWorkers(address)
+        with longer_patience() as patience:
+            head = RayHead(_quietly(_init, address), patience)
+        _connections[address] = RayWorkers(address, head)
     workers = _connections[address]
-    nodes = workers.nodes()
-    if not nodes:
-        raise ConfigError(f"--ray {address}: no node of the cluster is alive. `ray status` there shows more.")
-    workers.require(seen, needed)
-    workers.check([node for node in nodes if not workers.is_checked(node.id)])
+    try:
+        nodes = workers.nodes()
+        if not nodes:
+            raise ConfigError(f"--ray {address}: no node of the cluster is alive. `ray status` there shows more.")
+        workers.require(seen, needed)
+        workers.check([node for node in nodes if not workers.is_checked(node.id)])
+    except NodesLostError:
+        workers.leave()
+        raise
     return workers
 
 
@@ -176,29 +200,12 @@ def _check_address(address: str) -> None:
             f"--ray {address}: must be auto, or HOST:PORT as `ray start --head` prints it (often port 6379). "
             "Run Syphus on a node of the cluster; ray:// from outside is not supported."
         )
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), _LISTEN_SECONDS) as connection:
-            reason = "" if _speaks_http2(connection) else "something else listens"
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-    if reason:
+    if reason := listening_problem(host, int(port)):
         raise ConfigError(f"--ray {address}: no Ray cluster there: {reason}. `ray start --head` starts one.")
 
 
-def _speaks_http2(connection: socket.socket) -> bool:
-    """Return whether a server begins like one of gRPC, which the head of a cluster is. With TLS, Ray has to find out.
-
-    The client's preface and an empty SETTINGS frame are answered by a SETTINGS frame, of type 4 (RFC 9113, 3.4).
-    """
-    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
-        return True
-    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
-    with connection.makefile("rb") as answer:
-        start = answer.read(4)
-    return len(start) == 4 and start[3] == 4
-
-
-def _init(address: str) -> None:
+def _init(address: str) -> str:
+    """Connect, and return the address of the head."""
     import ray
 
     try:
@@ -216,6 +223,7 @@ def _init(address: str) -> None:
     except (RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         raise ConfigError(f"--ray {address}: Ray can't connect: {one_line(str(error), 300)}") from None
     _silence_errors()
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _silence_errors() -> None:
@@ -231,13 +239,13 @@ def _silence_errors() -> None:
         subscriber.close()
 
 
-def _quietly(init: Callable[[str], None], address: str) -> None:
+def _quietly(init: Callable[[str], str], address: str) -> str:
     """Connect without Ray's warnings, and give SIGTERM back: Ray takes it, and a run handles it itself."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns that its default will change
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     with warnings.catch_warnings(), _kept_sigterm():
         warnings.simplefilter("ignore")
-        init(address)
+        return init(address)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -62,6 +62,9 @@ class RayDecoderPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, NodesLostError):  # with no head, or nothing to cancel
+            self._workers.leave()
+            return
         import ray
 
         for _, task in self._tasks:
@@ -89,47 +92,69 @@ class RayDecoderPool:
         now = time.monotonic()
         if now - self._looked_at > _LOOK_SECONDS:
             self._looked_at = now
-            self._cores = sum(node.cores for node in self._workers.nodes())
+            try:
+                self._cores = sum(node.cores for node in self._workers.nodes())
+            except NodesLostError as error:
+                raise _lost(str(error)) from None
             if self._cores:
                 self._had_cores_at = now
             elif now - self._had_cores_at > _NO_NODE_SECONDS:
-                raise NodesLostError(
-                    f"No node of the Ray cluster at {self._workers.address} has a core. Finished parts are kept; the "
-                    "same command goes on."
-                )
+                raise _lost(f"No node of the Ray cluster at {self._workers.address} has a core")
         ahead = max(2.0, _TASKS_AHEAD * self._cores)
         return min(ahead, self._most_tasks) if self._most_tasks else ahead
 
-    def _start(self, part: list[ImageJob]) -> Any:  # a generator of references
+    @cached_property
+    def _decode(self) -> Any:  # Ray adds the methods at run time
+        """What runs `decode_part` on a node. The first call hands the function to the head."""
         import ray
 
-        decode: Any = ray.remote(decode_part)  # Any: Ray adds the methods at run time
-        return decode.options(
+        return ray.remote(decode_part).options(
             num_cpus=1,
             num_returns="streaming",
             max_retries=_RETRIES,
             scheduling_strategy="SPREAD",
             _generator_backpressure_num_objects=_ANSWERS_AHEAD,
-        ).remote(self._options, self._timeout, part)
+        )
+
+    def _start(self, part: list[ImageJob]) -> Any:  # a generator of references
+        return self._decode.remote(self._options, self._timeout, part)
 
     def _of_part(self, part: list[ImageJob], task: Any) -> Iterator[NumberedResult]:
         import ray
 
         taken = 0
+        try:
+            for answer in self._answers(task):
+                for result in answer:
+                    taken += 1
+                    yield self._checked(part, result)
+        except ray.exceptions.RayError:
+            yield from self._one_by_one(part, taken)
+
+    def _answers(self, task: Any) -> Iterator[list[NumberedResult]]:
+        """Yield what a task hands over. Raises `RayError` if it fails, and `NodesLostError` if no node is left."""
+        import ray
+
         while True:
+            if not ray.wait([task], timeout=_LOOK_SECONDS, fetch_local=False)[0]:
+                self._room()  # which notices that no node is left
+                continue
             try:
-                if not ray.wait([task], timeout=_LOOK_SECONDS, fetch_local=False)[0]:
-                    self._room()  # which notices that no node is left
-                    continue
-                answer: list[NumberedResult] = ray.get(next(task))
+                reference = next(task)
             except StopIteration:
                 return
-            except ray.exceptions.RayError:
-                yield from self._one_by_one(part, taken)
-                return
-            for result in answer:
-                taken += 1
-                yield self._checked(part, result)
+            yield self._get(reference)
+
+    def _get(self, reference: Any) -> list[NumberedResult]:
+        import ray
+
+        while True:
+            try:
+                answer: list[NumberedResult] = ray.get(reference, timeout=_LOOK_SECONDS)
+            except ray.exceptions.GetTimeoutError:
+                self._room()  # as above: its node may be gone, and nobody there who knows it
+            else:
+                return answer
 
     def _one_by_one(self, part: list[ImageJob], taken: int) -> Iterator[NumberedResult]:
         """Yield the results of a part that no node could finish, from a number on: each file gets a task of its own."""
@@ -139,8 +164,8 @@ class RayDecoderPool:
         for job in part:
             results: list[NumberedResult] = []
             try:
-                for reference in self._start([job]):
-                    results += ray.get(reference)
+                for answer in self._answers(self._start([job])):
+                    results += answer
             except ray.exceptions.RayError as error:
                 results.append((job.number, -1, f"its node failed: {type(error).__name__}"))
             yield from (self._checked(part, result) for result in results if next(numbers) >= taken)
@@ -151,6 +176,10 @@ class RayDecoderPool:
             if os.path.exists(path):  # noqa: PTH110 - `Path` raises if a name is too long
                 raise ConfigError(f"A Ray node does not see {path}. Put it on storage that all nodes share.")
         return result
+
+
+def _lost(why: str) -> NodesLostError:
+    return NodesLostError(f"{why}. Finished parts are kept: start the cluster again, then run the same command again.")
 
 
 def _parts(jobs: Iterable[ImageJob]) -> Iterator[list[ImageJob]]:

@@ -15,12 +15,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
+from typing import TypeVar
 
 import ray
 from multidict import CIMultiDict
 from yarl import URL
 
 from syphus.cluster.ray_connection import RayNode, RayWorkers
+from syphus.cluster.ray_head import in_own_thread
 from syphus.cluster.ray_lanes import Lane
 from syphus.cluster.ray_worker import Got, WireResult, WorkerTarget
 from syphus.config.endpoint_settings import EndpointConfig
@@ -32,6 +34,8 @@ from syphus.endpoints.routes import ApiRoute
 from syphus.endpoints.transport import Transport
 from syphus.errors import ConfigError, NodesLostError
 from syphus.text import one_line
+
+T = TypeVar("T")
 
 _LOOK_SECONDS = 2.0  # between two looks at the nodes of the cluster
 _START_SECONDS = 120.0  # that a worker may take to start
@@ -51,6 +55,7 @@ class RayFleet:
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, int] = {}  # in a row, by node
         self._unfit: set[str] = set()  # nodes that can't be used as they are
+        self._lost = ""  # why no request can be sent any more
         self._changed = asyncio.Event()
         self._noted: set[str] = set()
         self.target_numbers = count(1)
@@ -59,6 +64,7 @@ class RayFleet:
     async def running(self, say: Callable[[str], None]) -> AsyncIterator[None]:
         """Keep a worker on each node for as long as the block lasts. `say` tells people when one comes or goes."""
         self._say = say
+        self._changed = asyncio.Event()  # each stage has an event loop of its own
         following = asyncio.create_task(self._follow())
         try:
             while not self._lanes and not following.done():
@@ -75,12 +81,20 @@ class RayFleet:
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
             self._lanes.clear()  # the next stage of the session begins its own: these collect no replies any more
+            if self._lost:
+                await asyncio.to_thread(self._workers.leave)
 
     def endpoints(self, config: EndpointConfig, redactor: SecretRedactor, route: ApiRoute) -> Sequence[RayEndpoint]:
         """Return the endpoint that all nodes ask, or one for each node. Raises what `RemoteEndpoint` raises."""
         if not self._each_asks_its_own:
             return [RayEndpoint(self, None, config, redactor, route)]
         return [RayEndpoint(self, lane.node, config, redactor, route) for lane in self._lanes.values()]
+
+    async def lost(self) -> str:
+        """Wait until the head of the cluster is lost. Return why nothing can be sent, and what to do."""
+        while not self._lost:
+            await self._wait_for_change()
+        return f"{self._lost}. Start the cluster again, or name another one, then run the same command again."
 
     async def exchange(
         self, node: RayNode | None, number: int, target: WorkerTarget, body: bytes | None, is_built: bool = True
@@ -101,7 +115,7 @@ class RayFleet:
     async def _lane(self, node: RayNode | None) -> Lane:
         seconds = _NO_NODE_SECONDS if node is None else _OWN_NODE_SECONDS
         waited_until = asyncio.get_running_loop().time() + seconds
-        while True:
+        while not self._lost:
             lanes = self._lanes.values() if node is None else filter(None, [self._lanes.get(node.id)])
             usable = (lane for lane in lanes if lane.is_reachable)
             if (lane := min(usable, key=lambda each: each.load, default=None)) is not None:
@@ -113,6 +127,7 @@ class RayFleet:
             except TimeoutError:
                 where = f"on Ray node {node.address}" if node else f"in the Ray cluster at {self._workers.address}"
                 raise NodesLostError(f"No worker is left {where}, for {seconds:g} s") from None
+        raise NoReplyError(NoReplyKind.NODE_LOST, self._lost)
 
     async def _wait_for_change(self) -> None:
         changed = self._changed
@@ -123,9 +138,15 @@ class RayFleet:
         self._changed = asyncio.Event()
 
     async def _follow(self) -> None:
-        """Give each node that is alive a worker."""
+        """Give each node that is alive a worker, until the head of the cluster is lost."""
         while True:
-            for node in await asyncio.to_thread(self._workers.nodes):
+            try:
+                nodes = await _aside(self._workers.nodes)
+            except NodesLostError as error:
+                self._lost = str(error)
+                self._notify()
+                return
+            for node in nodes:
                 if node.id not in self._lanes and node.id not in self._starting and node.id not in self._unfit:
                     task = self._starting[node.id] = asyncio.create_task(self._start(node))
                     task.add_done_callback(partial(self._end_start, node.id))
@@ -141,9 +162,11 @@ class RayFleet:
             await asyncio.sleep(min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (failures - 1)))
         try:
             if not self._workers.is_checked(node.id):
-                await asyncio.to_thread(self._workers.check, [node])
-            lane = Lane(node, self._workers.start(node), self._change)
+                await _aside(partial(self._workers.check, [node]))
+            lane = Lane(node, await _aside(partial(self._workers.start, node)), self._change)
             await lane.begin(_START_SECONDS)
+        except NodesLostError:
+            return  # the look at the nodes finds the same
         except ConfigError as error:
             self._unfit.add(node.id)
             self._say(f"{str(error).rstrip('.')}; it is left out.")
@@ -164,6 +187,11 @@ class RayFleet:
             self._failures[lane.node.id] = self._failures.get(lane.node.id, 0) + 1
             self._say(f"The worker on Ray node {lane.node.address} has died; its requests are sent again.")
         self._notify()
+
+
+def _aside(call: Callable[[], T]) -> asyncio.Future[T]:
+    """Return the future result of a call of Ray, for which the end of the event loop does not wait."""
+    return asyncio.wrap_future(in_own_thread(call))
 
 
 class RayTransport(Transport):

@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from syphus.cluster.connection import GateConnection, GateGoneError
 from syphus.cluster.gate import group_name
 from syphus.cluster.lease_holder import LeaseHolder, RunSpending, Terms
-from syphus.cluster.messages import LeaseRequest
+from syphus.cluster.messages import GateConnection, GateGoneError, LeaseRequest
 from syphus.config.endpoint_settings import EndpointConfig
 from syphus.errors import BudgetError, ConfigError, ProviderError
 from syphus.pipeline.admission import AdmissionController

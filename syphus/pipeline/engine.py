@@ -9,7 +9,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,7 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
-from syphus.pipeline.concurrency import Stoppable
+from syphus.pipeline.concurrency import Stoppable, guard
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import Endpoint, EndpointState
 from syphus.pipeline.loop import REQUEST_LOG, Loop
@@ -61,6 +61,10 @@ class Fleet(Protocol):
 
     def endpoints(self, config: EndpointConfig, redactor: SecretRedactor, route: ApiRoute) -> Sequence[Endpoint]:
         """Return an endpoint as they ask it. It is several if each machine asks its own. Raises `ConfigError`."""
+        ...
+
+    async def lost(self) -> str:
+        """Wait until they can send nothing any more. Return why, and what to do, in one line."""
         ...
 
 
@@ -141,6 +145,24 @@ def _shared(way: Sharing | None, parts: SharingParts) -> contextlib.AbstractAsyn
     return contextlib.nullcontext() if way is None else way.joined(parts)
 
 
+@contextlib.asynccontextmanager
+async def _sent_by(fleet: Fleet | None, loop: Stoppable) -> AsyncIterator[None]:
+    """Stop the stage once its fleet, if it has one, can send nothing any more. What is in flight may still arrive."""
+    if fleet is None:
+        yield
+        return
+
+    async def wait() -> None:
+        loop.stop(ProviderError(await fleet.lost()))
+
+    waiting = asyncio.create_task(guard(loop, wait()))
+    try:
+        yield
+    finally:
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+
 def session_limits(work: StageRun, config: Config) -> SessionLimits:
     """Return the limits of a session."""
     return SessionLimits(
@@ -218,6 +240,7 @@ async def _run_loop(
                     async with (
                         observer.watching(view),
                         _shared(work.sharing, shared),
+                        _sent_by(work.fleet, loop),
                         controlled(work.control, parts),
                     ):
                         await loop.run(work.threads)

@@ -35,7 +35,10 @@ from syphus.types import Outcome, Request, State
 _INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
 _KINDS = {Action.PAUSE: RequestKind.LIMITED, Action.RETRY: RequestKind.FAILED}  # of requests without an answer
 request_listeners: list[Callable[[SendResult], None]] = []  #: get each request that has ended; nearly always none
-_CAUSES: Mapping[type[ConfigError], str] = {AddressError: "unknown address", NodesLostError: "no node"}
+_CAUSES: Mapping[type[ConfigError], tuple[str, str]] = {  # and what to do
+    AddressError: ("unknown address", "Fix that"),
+    NodesLostError: ("no node", "Start the cluster again, or name another one"),
+}
 _BY_US = (NoReplyKind.INTERRUPTED, NoReplyKind.SUPERSEDED, NoReplyKind.NODE_LOST)  # so the endpoint is not at fault
 
 
@@ -130,8 +133,8 @@ class RequestSender:
             verdict = None
             raise
         except ConfigError as error:  # the request could not be signed, or not addressed
-            cause = _CAUSES.get(type(error), "not signed")
-            verdict = ReplyVerdict(Action.STOP, cause, str(error), "Fix that")
+            cause, advice = _CAUSES.get(type(error), ("not signed", "Fix that"))
+            verdict = ReplyVerdict(Action.STOP, cause, str(error), advice)
         except TimeoutError:
             seconds = self._deadlines.seconds
             if attempt.ended_by is not NoReplyKind.TIMEOUT:

@@ -15,7 +15,7 @@ from syphus.ledger.sessions import run_id
 from syphus.pipeline.engine import StageRun
 
 if TYPE_CHECKING:
-    from syphus.cluster.connection import GateConnection
+    from syphus.cluster.messages import GateConnection
 
 _ADDRESS = re.compile(r"[^/\\]+:\d+/?")
 
@@ -45,8 +45,8 @@ def _gate(options: Options) -> GateConnection:
     """Return the way to the gate: a folder, or an http address. Raises `ConfigError` for a target that is neither."""
     target = options.share
     if target.startswith(("http://", "https://")):
-        from syphus.cluster.connection import SECRET
         from syphus.cluster.gate_client import HttpGate  # loads aiohttp
+        from syphus.cluster.messages import SECRET
 
         secret = os.environ.get(SECRET, "").strip()
         if not secret:

@@ -20,6 +20,7 @@ from image_rows import ask, write_picture
 from media import every, skipped, write_still, write_video
 from processes import MAIN, Watch, finish, start
 from ray_nodes import RayNodes, ray_nodes
+from translation_runs import make_pairs, run_translation, write_pairs
 
 from syphus.cluster.ray_connection import NodeFacts, RayNode, check_facts
 from syphus.cluster.ray_worker import Got, RequestWorker, WorkerTarget
@@ -88,11 +89,15 @@ def test_the_results_are_those_of_a_run_without_ray(
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
-def test_a_node_that_dies_costs_what_it_had_in_flight(
+def test_nodes_that_die_cost_what_they_had_in_flight(
     cluster: RayNodes, slow_server: SimulatedServer, plain: Path, tmp_path: Path
 ) -> None:
+    def replace_nodes() -> None:  # all, since on a busy machine one of them may send nothing yet
+        for change in (cluster.kill, cluster.kill, cluster.add):
+            change()
+
     slow_server.reset()
-    Watch(slow_server).at("answer", 12, cluster.kill)
+    Watch(slow_server).at("answer", 12, replace_nodes)
     done = finish(run_command(tmp_path, plain, slow_server.url, cluster.address), tmp_path)
     cluster.add()
     assert done.returncode == 1, done.stderr
@@ -126,7 +131,35 @@ def test_the_second_stage_of_a_command_has_nodes_too(cluster: RayNodes, tmp_path
         ]
         done = finish(arguments, tmp_path)  # which ends a command that takes a minute
         assert done.returncode == 1, done.stderr  # so few examples do not help
-        assert running.stats.requests > 8
+        assert running.stats.requests > 8, done.stderr
+
+
+def test_the_judge_of_translations_loses_all_nodes_and_gets_others(cluster: RayNodes, tmp_path: Path) -> None:
+    def replace_nodes() -> None:
+        for change in (cluster.kill, cluster.kill, cluster.add, cluster.add):
+            change()
+
+    plain, ours = tmp_path / "plain", tmp_path / "ours"
+    for folder in (plain, ours):
+        folder.mkdir()
+        write_pairs(folder, make_pairs(12))
+    with server(latency=0.2) as running:
+        patient = {"timeout": 60, "max_outage": 60}
+        file = plain / "TR_instructions.json"
+        assert run_translation(file, running.url, config=patient, languages="de", judge_translations=1).exit_code == 0
+        calm = running.stats.requests
+        Watch(running).at("answer", calm * 3 // 4, replace_nodes)  # counted from here
+        arguments = [
+            *(sys.executable, str(MAIN), "translate", str(ours / "TR_instructions.json"), "--languages", "de"),
+            *("--judge-translations", "1", "--config", str(plain / "config.json"), "--num_threads", "4"),
+            *("--ray", cluster.address),
+        ]
+        done = finish(arguments, tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "has died; its requests are sent again" in done.stderr
+        assert 1 <= running.stats.requests - calm <= 4
+    written = ("TR_instructions_de.json", "TR_multilingual.parquet")
+    assert [(ours / name).read_bytes() for name in written] == [(plain / name).read_bytes() for name in written]
 
 
 MIXED = """

@@ -19,11 +19,10 @@ from harness import KEY, Listener, Ran, run_rows, server
 from processes import command, environment, start
 
 from syphus.cli.summary import resume_line
-from syphus.cluster.connection import SECRET
 from syphus.cluster.gate_folder import FolderGate
 from syphus.cluster.gate_server import GateSettings, serve_gate
 from syphus.cluster.lease_holder import LeaseHolder, Terms
-from syphus.cluster.messages import PROTOCOL, Lease
+from syphus.cluster.messages import PROTOCOL, SECRET, Lease
 from syphus.cluster.run_sharing import limits_name
 from syphus.config.endpoint_settings import EndpointConfig
 from syphus.errors import BudgetError, ConfigError, ProviderError

@@ -38,6 +38,10 @@ class RayNodes:
         """Kills the oldest node with all its processes, as a power cut does."""
         self._tell("kill")
 
+    def kill_head(self) -> None:
+        """Kills the head with all its processes. The nodes go on until they miss it."""
+        self._tell("kill head")
+
     def _tell(self, what: str) -> None:
         assert self._process.stdin is not None
         print(what, file=self._process.stdin, flush=True)
@@ -77,7 +81,7 @@ def ray_nodes(count: int, cores: float = 1) -> Iterator[RayNodes]:
 
 
 def main(count: int, cores: float) -> None:
-    """Runs a cluster, and obeys one word a line: add, kill."""
+    """Runs a cluster, and obeys one order a line: add, kill, kill head."""
     from ray.cluster_utils import Cluster
 
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -93,7 +97,8 @@ def main(count: int, cores: float) -> None:
         if line.strip() == "add":
             nodes.append(cluster.add_node(num_cpus=cores, **usual))
         else:
-            cluster.remove_node(nodes.pop(0), allow_graceful=False)
+            killed = cluster.head_node if line.strip() == "kill head" else nodes.pop(0)
+            cluster.remove_node(killed, allow_graceful=False)
         print("done", file=answers, flush=True)
     cluster.shutdown()
 
