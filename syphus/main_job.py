@@ -32,6 +32,7 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import has_images, needs_no_model
 from syphus.pipeline.observer import Observer
 from syphus.plugins.contract import shipped_folder
+from syphus.quality.calibration import require_material
 from syphus.quality.pair_judge import JudgePlan, ask_in_judged_parts, judge_pairs
 from syphus.quality.until_accepted import AcceptedGoal, ask_until_accepted, enough_line, write_balanced
 from syphus.relations.relate import RelationPlan, plan_relation, record_choice, relate, require_image_vectors
@@ -232,16 +233,16 @@ class _Job:
         record_choice(self._store, self._plan)
         _keep_command(self._prepared, self._store)
         self._rejudge_if_parser_changed()
+        if self._judge is not None and self._judge.known_answers:
+            require_material(self._store, self._stage, self._judge.context.config.model)
         before = self._report()
         if self._options.retry:
             reopen_for_retry(self._store, self._prepared, before, self._observer)
             before = self._report()
         pending = before.counts.states[State.PENDING]
         stopped_by = self._generate(before) if pending and not self._is_enough(before) else None
-        if stopped_by is None:
-            stopped_by = self._judge_pairs()
-        if stopped_by is None:
-            stopped_by = relate(self._store, STAGE, self._plan, self._observer)
+        stopped_by = stopped_by or self._judge_pairs()
+        stopped_by = stopped_by or relate(self._store, STAGE, self._plan, self._observer)
         report = self._report()
         if report.spending.requests == before.spending.requests and not pending:
             self._observer.say("Nothing to do: no request was sent.")

@@ -75,6 +75,7 @@ JUDGE_OPTIONS = frozenset(
         "judge_model",
         "judge_config",
         "judge_margin",
+        "calibrate_judge",
         "min_quality",
         "no_breaker",
         "breaker_rise",
@@ -94,7 +95,7 @@ GROUPS: dict[type, dict[str, str]] = {
         LIMITS: "num_threads requests_per_minute tokens_per_minute max_cost ask_above yes max_requests drain "
         "share shared_max_cost shared_max_requests",
         IMAGES: "with_images images image_size image_detail max_images",
-        JUDGING: "judge judge_model judge_config judge_margin min_quality no_breaker breaker_rise "
+        JUDGING: "judge judge_model judge_config judge_margin calibrate_judge min_quality no_breaker breaker_rise "
         "until_accepted balance",
         TRANSLATION: "languages glossary tone per_language judge_translations partial",
         RELATIONS: "relate embedding_model image_embeddings train",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from syphus.errors import BudgetError, SyphusError, UnsatisfactoryError
+from syphus.formats.judge_lines import calibration_lines, judged_line
 from syphus.formats.report import Expense, Report, RunResult
 from syphus.formats.translation_report import TranslationReport
 from syphus.ledger.sessions import RequestKind
@@ -54,6 +55,7 @@ def summary(report: Report) -> list[str]:
     lines = [f"{pluralize(counts.total, 'query', 'queries')} = {parts}    {pluralize(counts.pairs, 'pair')}    {paid}"]
     lines += [_reasons(report, state) for state in State if report.counts.reasons.get(state)]
     lines += [judged_line(report.judged)] if report.judged else []
+    lines += calibration_lines(report.calibration) if report.calibration else []
     lines += usage_lines(report.of_rows)
     if counts.shared:
         shared = pluralize(counts.shared, "query shares", "queries share")
@@ -63,16 +65,6 @@ def summary(report: Report) -> list[str]:
     if report.simulated:
         lines.append(SIMULATED_NOTICE)
     return [*lines, *filter(None, [report.accepted.line()])]
-
-
-def judged_line(judged: Mapping[str, Any]) -> str:  # Any: as `report.json` has it
-    """Return what a judge has found in the pairs of a run, from `Report.judged`."""
-    low, high = judged["interval"]
-    faults = ", ".join(f"{count:,} {fault}" for fault, count in judged["faults"].items() if count)
-    of = f"{pluralize(judged['pairs'], 'pair')} of {pluralize(judged['queries'], 'query', 'queries')}"
-    unclear = f"; {pluralize(judged['unclear'], 'query', 'queries')} without a verdict" if judged["unclear"] else ""
-    share = f"{judged['bad_share']:.1%} bad (95% interval {low:.1%} to {high:.1%})"
-    return f"Judged by {judged['model']}: {of}, {share}{f': {faults}' if faults else ''}{unclear}"
 
 
 def run_summary(finished: RunResult, command: str) -> list[str]:

@@ -35,6 +35,7 @@ class EndpointValues(TypedDict, total=False):
     judge_model: str | None
     judge_config: str | Path | None
     judge_margin: float | None
+    calibrate_judge: int | None
     min_quality: float | None
     no_breaker: bool
     breaker_rise: float

@@ -127,6 +127,9 @@ class Options:
         "With --judge auto: stop when the share of bad pairs is known to within plus or minus this (default: 0.02).",
         above=0,
     )
+    calibrate_judge: int | None = option(
+        None, "Put N answers with known faults before the judge, too, and say how often it is right.", minimum=1
+    )
     min_quality: float | None = option(
         None, "Stop if the share of good pairs is significantly below this, such as 0.9.", minimum=0, maximum=1
     )
@@ -206,7 +209,7 @@ class Options:
         self._check_judge()
 
     def _check_judge(self) -> None:
-        for name in ("min_quality", "judge_model", "judge_config"):
+        for name in ("min_quality", "judge_model", "judge_config", "calibrate_judge"):
             if getattr(self, name) is not None and not self.judge:
                 raise ConfigError(f"--{name.replace('_', '-')} needs --judge SHARE, all or auto.")
         if self.balance and self.until_accepted is None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import yaml
 
 from syphus.errors import InputError
+from syphus.formats.judge_lines import calibration_lines, judged_line
 from syphus.formats.registry import Format
 from syphus.formats.report import Report
 from syphus.formats.reviewed_pairs import Reviewed
@@ -194,6 +195,7 @@ def _facts(report: Report, contents: CardContents) -> str:
         if use.stage == report.stage
     ]
     usage, accepted = report.spending.usage, report.accepted.line()
+    errors = [line.strip() for line in calibration_lines(report.calibration)] if report.calibration else []
     rows = {
         "Pairs": f"{contents.pairs:,}",
         **({"Splits": ", ".join(contents.files)} if len(contents.files) > 1 else {}),
@@ -201,6 +203,8 @@ def _facts(report: Report, contents: CardContents) -> str:
         "Models": ", ".join(models) or "none: the source already has the pairs",
         **({"Reviews": contents.reviews.line()} if contents.reviews else {}),
         **({"Chosen": _CHOSEN[contents.reviewed]} if contents.reviewed else {}),
+        **({"Judge": judged_line(report.judged)} if report.judged else {}),
+        **({"Errors of the judge": "; ".join(errors)} if errors else {}),
         "Prompt": f"`{newest.get('prompt', '')}`",
         "Tokens": f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out",
         "Cost": "unknown" if report.cost is None else format_dollars(report.cost),

@@ -49,6 +49,7 @@ from syphus.model_names import is_simulated, public_name
 from syphus.types import Pair, State, Usage
 
 JUDGED_META = "judged"  #: in the meta table: what a judge has found so far, as JSON
+CALIBRATION_META = "judge calibration"  #: and how often the judge is right, as JSON
 
 
 class Expense(NamedTuple):
@@ -88,6 +89,7 @@ class Report(NamedTuple):
     endpoints: tuple[tuple[EndpointUse, float | None], ...] = ()  #: with dollars, the busiest first
     accepted: AcceptedCost = AcceptedCost(0, {})  #: what each accepted pair has cost
     judged: Mapping[str, Any] | None = None  #: what a judge has found, as in `report.json`; None without a judge
+    calibration: Mapping[str, Any] | None = None  #: how often that judge is right, as in `report.json`; None if unknown
     stages: Mapping[str, StageExpense] = MappingProxyType({})  #: what each kind of work took, by its name
 
     @property
@@ -180,12 +182,17 @@ def make_report(store: Store, stage: str, prices: Prices, brief: bool = False) -
             unfinished_cost(store),
             tuple((use, prices.cost(use.bills)) for use in count_endpoints(store)),
             judged=orjson.loads(str(get_meta(store, JUDGED_META) or "null")),
+            calibration=orjson.loads(str(get_meta(store, CALIBRATION_META) or "null")),
             accepted=read_accepted_cost(store, stage, counts, spending.models, prices),
             stages=_by_work(spending, prices),
         )
 
 
-_WORK = {"judge pairs": "judge", **dict.fromkeys(TRANSLATION_STAGES, "translate")}  # by stages; others by a first word
+_WORK = {  # by stages; others by a first word
+    "judge pairs": "judge",
+    "judge pairs calibration": "calibrate judge",
+    **dict.fromkeys(TRANSLATION_STAGES, "translate"),
+}
 _FIRST_WORDS = {"cold": "cold start", "embed": "relate"}
 
 
@@ -231,6 +238,7 @@ def as_json(report: Report) -> dict[str, object]:
     usage = spending.usage
     forms = {"forms": {use.form: _form(use, cost) for use, cost in report.forms}} if report.forms else {}
     judged = {"judged": report.judged} if report.judged is not None else {}
+    judged |= {"judge_calibration": report.calibration} if report.calibration is not None else {}
     translated = {"translation": _translation(report.translation, report.of_translation)} if report.translation else {}
     return {
         "queries": counts.total,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from syphus.ledger.parts import marks
 from syphus.ledger.records import QUERY_COLUMNS, QUERY_TABLES, query_from_columns
 from syphus.ledger.serialization import load_images, load_pairs
 from syphus.ledger.store import Store
@@ -13,6 +14,7 @@ from syphus.types import Pair, PromptImage, Query, State
 #: Begins the names of rules among the repairs that did not decide about an accepted answer: a judge looks at it first.
 DOUBTFUL = "doubtful: "
 _HASHES = 2**32
+_MOST_IDS = 500  # in one statement
 _HASH = "(position * 2654435761 & 4294967295)"
 _SOURCE = "json_extract(meta, '$.n')"
 _JUDGED_BEFORE = f"""
@@ -23,10 +25,12 @@ _JUDGED_BEFORE = f"""
         SELECT 1 FROM query AS source WHERE source.n = {_SOURCE} AND source.position IS NOT NULL
         AND source.state IN ('ok', 'invalid') AND coalesce(source.answer, 0) = json_extract(meta, '$.answer'))
     AND position > ? ORDER BY position LIMIT ?"""
-_SAMPLED = f"""
+_WITH_PAIRS = f"""
     SELECT query.n, query.id, annotation.text, coalesce(answer, 0), result.pairs, images
     FROM {QUERY_TABLES} JOIN result USING (n)
-    WHERE stage = ? AND state = 'ok' AND position IS NOT NULL AND query.pairs > 0
+    WHERE stage = ? AND state = 'ok' AND position IS NOT NULL AND query.pairs > 0"""
+_NAMED = f"{_WITH_PAIRS} AND id IN ({{}}) ORDER BY id"
+_SAMPLED = f"""{_WITH_PAIRS}
     AND ({_HASH} < ?{{}}) AND query.n > ? ORDER BY query.n LIMIT ?"""
 _IS_DOUBTFUL = f" OR EXISTS (SELECT 1 FROM json_each(repairs) WHERE substr(key, 1, {len(DOUBTFUL)}) = '{DOUBTFUL}')"
 _IN_SAMPLE = (
@@ -68,9 +72,20 @@ def sampled_pairs(store: Store, stage: str, share: float, *, doubtful: bool = Fa
     """
     statement = _SAMPLED.format(_IS_DOUBTFUL if doubtful else "")
     for rows in store.read_in_batches(statement, stage, round(share * _HASHES)):
-        for n, name, annotation, answer, pairs, images in rows:
-            shown = load_images(images) if images else ()
-            yield SampledPairs(n, name, annotation, answer, load_pairs(pairs), shown)
+        yield from map(_sampled, rows)
+
+
+def _sampled(columns: tuple[int, str, str, int, str, str]) -> SampledPairs:
+    n, name, annotation, answer, pairs, images = columns
+    return SampledPairs(n, name, annotation, answer, load_pairs(pairs), load_images(images) if images else ())
+
+
+def pairs_of_queries(store: Store, stage: str, names: Collection[str]) -> Iterator[SampledPairs]:
+    """Yield the queries of `stage` with these ids that have pairs, in the order of the ids."""
+    every = sorted(names)
+    for start in range(0, len(every), _MOST_IDS):
+        some = every[start : start + _MOST_IDS]
+        yield from map(_sampled, store.read(_NAMED.format(marks(some)), stage, *some))
 
 
 def sampled_numbers(store: Store, stage: str, share: float) -> frozenset[int]:

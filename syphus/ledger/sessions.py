@@ -11,6 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.ledger.control_desk import STOP, ControlName, ControlRequest, ControlSettings, ControlValue
+from syphus.ledger.parts import marks
 from syphus.ledger.schema import BILLS
 from syphus.ledger.store import Columns, Store
 from syphus.text import format_budget
@@ -144,15 +145,15 @@ def last_settings(store: Store, stage: str) -> dict[str, object] | None:
     return dict(orjson.loads(settings)) if settings else None
 
 
-def newest_chat_settings(store: Store, without: str) -> dict[str, object] | None:
+def newest_chat_settings(store: Store, without: Sequence[str]) -> dict[str, object] | None:
     """Return the settings of the newest session of any stage that asked a chat model, or None if there is none.
 
-    Sessions of the stage `without` do not count.
+    Sessions of the stages `without` do not count.
     """
     settings = store.read_value(
         "SELECT settings FROM session JOIN spec ON spec = spec.id WHERE settings -> 'max_tokens' IS NOT NULL "
-        "AND stage <> ? ORDER BY session.id DESC LIMIT 1",
-        without,
+        f"AND stage NOT IN ({marks(without)}) ORDER BY session.id DESC LIMIT 1",
+        *without,
     )
     return dict(orjson.loads(settings)) if settings else None
 

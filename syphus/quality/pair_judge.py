@@ -5,6 +5,8 @@ and `--retry invalid` asks for it again. Verdicts are about exact texts: a pair 
 
 Pairs that a cleaning rule could not decide about are judged first, whatever the share, and are not counted in it.
 
+With `--calibrate-judge`, the judge is measured first: see `calibration.py`.
+
 The sample follows from the positions of the queries alone, so a larger share contains a smaller one, and no text is
 paid for twice. What is known then stands in the report: see `estimates.py`.
 """
@@ -31,11 +33,12 @@ from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.breaker import QualityBreaker
 from syphus.pipeline.observer import Observer
-from syphus.quality.estimates import LOOKS_Z, BadCount, BadSums, Z, is_known
+from syphus.quality.calibration import Measurement, keep_calibration, read_calibration, register_known_answers
+from syphus.quality.estimates import LOOKS_Z, BadCount, BadSums, ShareEstimate, Z, is_known
 from syphus.runs.clean import rejudge_queries
 from syphus.runs.cost_estimate import estimated_line, format_line
 from syphus.runs.generate import GenerateStage
-from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, make_breaker, pair_key
+from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric, make_breaker, pair_key
 from syphus.runs.outputs import open_pairs
 from syphus.runs.pair_verdicts import (
     NOT_USEFUL,
@@ -50,7 +53,7 @@ from syphus.runs.pair_verdicts import (
     read_verdicts,
 )
 from syphus.runs.prepare import PreparedRun, prepare_judge
-from syphus.runs.run_settings import GENERATE, JUDGE_PAIRS
+from syphus.runs.run_settings import CALIBRATE_JUDGE, GENERATE, JUDGE_PAIRS
 from syphus.runs.session import StageRunner
 from syphus.text import pluralize
 from syphus.types import BYTES_PER_TOKEN, Pair, Query, State
@@ -78,6 +81,7 @@ class JudgePlan:
     min_quality: float | None = None
     is_author: bool = False  #: the judge is the model that writes the pairs
     breaker: QualityBreaker | None = None  #: watches the verdicts of all parts of a run
+    known_answers: int = 0  #: whose truth is known, to measure the judge
 
     @classmethod
     def of_run(cls, author: PreparedRun, environ: Mapping[str, str]) -> JudgePlan | None:
@@ -96,7 +100,8 @@ class JudgePlan:
             (options.judge_margin or _MARGIN) if growing else None,
             options.min_quality,
             is_author,
-            breaker,
+            breaker=breaker,
+            known_answers=options.calibrate_judge or 0,
         )
 
 
@@ -140,7 +145,7 @@ def judge_pairs(
     `rejected` is what `stage` leaves out, by `pair_key`; new verdicts go into it. Commits. Returns an
     `UnsatisfactoryError` if the share of good pairs is below the plan's bound, by more than chance.
     """
-    judging = _Judging(store, plan, observer)
+    judging = _Judging(store, plan, stage, observer)
     try:
         stopped_by = judging.run()
     finally:
@@ -239,6 +244,7 @@ def _quality_problem(found: Judgements, plan: JudgePlan) -> UnsatisfactoryError 
 def _keep_summary(store: Store, found: Judgements, plan: JudgePlan) -> None:
     """Keep what is known in the ledger, for the report."""
     estimate = found.sums.estimate(LOOKS_Z if plan.margin is not None else Z)
+    measured = read_calibration(store, plan.context.config.model)
     summary = {
         "model": plan.context.config.model,
         "pairs": estimate.pairs,
@@ -247,14 +253,25 @@ def _keep_summary(store: Store, found: Judgements, plan: JudgePlan) -> None:
         "interval": [round(estimate.low, 4), round(estimate.high, 4)],
         "faults": dict(found.faults.most_common()),
         "unclear": found.unclear,
+        **(_corrected(measured, estimate) if measured is not None else {}),
     }
+    if measured is not None:
+        keep_calibration(store, measured, estimate)
     set_meta(store, JUDGED_META, orjson.dumps(summary).decode())
     store.commit()
 
 
+def _corrected(measured: Measurement, reported: ShareEstimate) -> dict[str, object]:
+    """Return the share of bad pairs behind the reported one; nothing if a rate of the judge is not known."""
+    if not (measured.bad.pairs and measured.sound.pairs and reported.pairs):
+        return {}
+    share = measured.errors.corrected(reported)
+    return {"corrected_share": round(share.share, 4), "corrected_interval": [round(share.low, 4), round(share.high, 4)]}
+
+
 class _Judging:
-    def __init__(self, store: Store, plan: JudgePlan, observer: Observer) -> None:
-        self._store, self._plan, self._observer = store, plan, observer
+    def __init__(self, store: Store, plan: JudgePlan, stage: GenerateStage, observer: Observer) -> None:
+        self._store, self._plan, self._stage, self._observer = store, plan, stage, observer
         self._runner = StageRunner(plan.context, store, observer)
         self._has_said = False
 
@@ -264,6 +281,8 @@ class _Judging:
     def run(self) -> SyphusError | None:
         """Ask for all verdicts that the plan wants; return what stopped it."""
         store, plan = self._store, self._plan
+        if plan.known_answers and (stopped_by := self._calibrate()) is not None:
+            return stopped_by
         before = float(str(get_meta(store, _SHARE) or 0))
         if plan.margin is None:
             return self._judge_share(max(plan.share, before))
@@ -288,7 +307,27 @@ class _Judging:
         report = self._runner.report(JUDGE_PAIRS, brief=True)
         if not report.counts.states[State.PENDING]:
             return None
-        self._say(report)
+        self._say(f"the pairs of {pluralize(self._pending(report), 'query', 'queries')}", report)
+        return self._ask(PAIR_RUBRIC, report, self._plan.breaker)
+
+    def _calibrate(self) -> SyphusError | None:
+        """Ask about the answers whose truth is known, unless that was done; return what stopped it."""
+        plan, options = self._plan, self._plan.context.options
+        known = register_known_answers(
+            self._store, self._stage, plan.context.config.model, plan.known_answers, options.seed
+        )
+        if not known.pending:
+            return None
+        if known.answers < plan.known_answers:
+            self._observer.say(
+                f"The pairs that are known to be sound yield {known.answers:,} of {plan.known_answers:,} answers for "
+                "the calibration; pairs that reviewers accept yield more."
+            )
+        report = self._runner.report(CALIBRATE_JUDGE, brief=True)
+        self._say(f"{pluralize(known.pending, 'answer')} with known faults, to be measured", report)
+        return self._ask(VERDICTS_RUBRIC, report)
+
+    def _ask(self, rubric: Rubric, report: Report, breaker: QualityBreaker | None = None) -> SyphusError | None:
         builder = self._runner.request_builder
         settings = {
             "model": builder.model,
@@ -296,15 +335,15 @@ class _Judging:
             **builder.parameters,
             "temperature": JUDGE_TEMPERATURE,
         }
-        return self._runner.run(JudgeStage(JUDGE_PAIRS, builder, PAIR_RUBRIC, self._plan.breaker), settings, report)
+        return self._runner.run(JudgeStage(report.stage, builder, rubric, breaker), settings, report)
 
-    def _say(self, report: Report) -> None:
+    def _pending(self, report: Report) -> int:
+        return report.counts.states[State.PENDING]
+
+    def _say(self, what: str, report: Report) -> None:
         plan, context = self._plan, self._plan.context
-        pending = report.counts.states[State.PENDING]
-        cost = "" if context.options.offline else f": {self._forecast(pending)}"
-        self._observer.say(
-            f"{context.config.model} judges the pairs of {pluralize(pending, 'query', 'queries')}{cost}."
-        )
+        cost = "" if context.options.offline else f": {self._forecast(self._pending(report), report.stage)}"
+        self._observer.say(f"{context.config.model} judges {what}{cost}.")
         if plan.is_author and not context.options.offline and not self._has_said:
             self._observer.say(
                 "The judge is the model that writes the pairs, which is kind to its own. Name another one with "
@@ -312,12 +351,12 @@ class _Judging:
             )
         self._has_said = True
 
-    def _forecast(self, count: int) -> str:
+    def _forecast(self, count: int, stage: str) -> str:
         example = judge_query("", "", (), (), JudgedAnswer(0, 0, ""))
         rubric = sum(len(message["content"].encode()) for message in judge_messages(example))
         counts = self._runner.report(GENERATE, brief=True).counts
         pairs = counts.pairs / max(counts.states[State.OK], 1)
-        prompts = count * (rubric + average_size(self._store, JUDGE_PAIRS)) / BYTES_PER_TOKEN
+        prompts = count * (rubric + average_size(self._store, stage)) / BYTES_PER_TOKEN
         line = estimated_line(self._plan.context, count, prompts, count * pairs * _VERDICT_TOKENS)
         return format_line(line)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -112,7 +112,9 @@ class GenerateStage:
         self._related_by_count: dict[int, list[tuple[int, ...]]] = {}
         self._templates = _templates(context.template, context.form, plugin_name(type(context.dataset)))
         self._answers = _answer_requests(context.form)
-        examples = [(question, text) for question, texts in self._example_texts() for text in texts]
+        found = [(query.text, answer, pair) for query, answer, parsed in self.examples() for pair in parsed.pairs]
+        texts = [(asked, answer, text) for asked, answer, pair in found for text in (pair.instruction, pair.answer)]
+        examples = [(asked, text) for asked, answer, text in texts if text in answer]  # a parser may add texts
         shown = [(question, line) for question, _ in examples for line in question.splitlines()]
         instructions = [template.system_message for template in self._templates.values()]
         self.sent = SentTexts([*examples, *shown], instructions, CORRECTION.split("{}"))
@@ -240,22 +242,23 @@ class GenerateStage:
         assert self._context.attachments is not None, "a stage whose queries have images needs attachments"
         return self._context.attachments.inspected(query.images)
 
-    def _example_texts(self) -> Iterator[tuple[str, list[str]]]:
-        """Yield the question of each in-context example, and the texts that the plugin's parser finds in its answer."""
-        question = ""
+    def examples(self) -> list[tuple[Query, str, Parsed]]:
+        """Return the in-context examples that the parser can read: as a query, the answer, and what is in it."""
+        found: list[tuple[Query, str, Parsed]] = []
+        query = Query("example", "")
         for message in self._context.template.in_context:
+            answer = message["content"]
             if message["role"] == "user":
-                question = message["content"]
+                query = Query("example", answer, images=tuple(message.get("images", ())))
                 continue
-            # An example need not have the form of an answer.
-            with suppress(UsageError), time_limit(self._context.hook_seconds):
-                query = Query("example", question)
-                yield question, self._code.run(self._texts_of_example, message["content"], query)
+            with suppress(UsageError), time_limit(self._context.hook_seconds):  # it need not have the form of an answer
+                found.append((query, answer, self._code.run(self._parse_example, query, answer)))
+        return found
 
-    def _texts_of_example(self, answer: str, query: Query) -> list[str]:
-        """Return the texts that stand in the example itself: a parser may add texts of its own."""
-        parsed = checked("parse_response", self._dataset.parse_response(answer, query), Parsed)
-        return [text for pair in parsed.pairs for text in (pair.instruction, pair.answer) if text in answer]
+    def _parse_example(self, query: Query, text: str) -> Parsed:
+        parsed = self._parse(query, text)
+        check_pairs_of_text("parse_response", parsed.pairs)  # also beside problems
+        return parsed
 
     def _render(self, query: Query) -> str:
         return checked_text("render_query", self._dataset.render_query(query))

@@ -41,7 +41,7 @@ from syphus.plugins.input_sources import local_source
 from syphus.plugins.legacy import ORIGINAL_MESSAGES, LegacyDataset, original_messages
 from syphus.plugins.prompts import JSON_FORM, PromptTemplate, as_json_prompt
 from syphus.runs.model_life import only_model
-from syphus.runs.run_settings import GENERATE, JUDGE_PAIRS, STRUCTURED, run_settings
+from syphus.runs.run_settings import CALIBRATE_JUDGE, GENERATE, JUDGE_PAIRS, STRUCTURED, run_settings
 from syphus.storage.addresses import as_url
 from syphus.storage.local_copies import look_again
 
@@ -281,7 +281,7 @@ def go_on_as_begun(context: C, store: Store, stage: str, observer: Observer) -> 
 
     `stage` is what the command asks about. Raises `ConfigError` if the budget can't be kept with that model.
     """
-    before = last_settings(store, stage) or newest_chat_settings(store, without=JUDGE_PAIRS)
+    before = last_settings(store, stage) or newest_chat_settings(store, without=(JUDGE_PAIRS, CALIBRATE_JUDGE))
     if before is None or context.options.offline:
         return context
     config = as_begun(context.config, before)

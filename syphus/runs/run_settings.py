@@ -33,6 +33,7 @@ from syphus.types import State
 _NOT_COMPARED = ("dataset", "prompt_text")
 GENERATE = "generate"  #: the name of the main stage in ledgers
 JUDGE_PAIRS = "judge pairs"  #: and of the stage that judges its pairs
+CALIBRATE_JUDGE = "judge pairs calibration"  #: and of the one that puts pairs before the judge whose truth is known
 STRUCTURED = "structured"  #: in the settings of runs that ask for JSON
 _IMAGE_SETTINGS = ("image_size", "image_detail", "max_images")
 

@@ -12,10 +12,12 @@ from syphus.types import Pair
 
 
 class Flaws(NamedTuple):
-    """Shares of pairs whose answer is made up, and of a judge's verdicts on pairs that are wrong."""
+    """Shares of pairs whose answer is made up, and of a judge's verdicts on bad and on sound pairs that are wrong."""
 
     pair_slips: float = 0.0
-    judge_errors: float = 0.0
+    judge_misses: float = 0.0
+    judge_alarms: float = 0.0
+    sound_pairs: Mapping[str, str] = {}  #: question -> the one answer to it that a judge takes for sound
 
 
 _NO_FLAWS = Flaws()

@@ -215,7 +215,11 @@ def _write_verdict(source: AnswerInput, random: Random) -> str:  # noqa: ARG001 
 
 
 def _write_pair_verdicts(source: AnswerInput, random: Random) -> str:
-    """Find a pair grounded unless its answer is made up, or none of its words is in the question or the annotation."""
+    """Find a pair grounded unless its answer is made up, or none of its words is in the question or the annotation.
+
+    Of a question whose sound answer the judge knows, only this answer is grounded.
+    """
+    flaws = source.flaws
     found = _JSON.search(source.annotation)
     data = orjson.loads(found[0]) if found else {}
     annotation = _words(str(data.get("annotation", "")))
@@ -223,7 +227,9 @@ def _write_pair_verdicts(source: AnswerInput, random: Random) -> str:
     for pair in data.get("pairs", []):
         words, known = _words(str(pair["answer"])), annotation | _words(str(pair["question"]))
         is_made_up = str(pair["answer"]) in MADE_UP or (len(words) >= _TELLING and not words & known)
-        errs = random.random() < source.flaws.judge_errors
+        if pair["question"] in flaws.sound_pairs:
+            is_made_up = pair["answer"] != flaws.sound_pairs[pair["question"]]
+        errs = random.random() < (flaws.judge_misses if is_made_up else flaws.judge_alarms)
         passed = dict.fromkeys(_PAIR_CRITERIA, True) | {"grounded": is_made_up == errs}
         reason = "None of it is in the annotation." if is_made_up else "It is in the annotation."
         verdicts.append({"pair": pair["pair"], "reason": reason, **passed})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import orjson
@@ -50,7 +50,9 @@ class ModelBehaviour:
     cold_failures: float = 0.0
     translation_defects: DefectShares = _NO_DEFECTS
     pair_slips: float = 0.0
-    judge_errors: float = 0.0
+    judge_misses: float = 0.0
+    judge_alarms: float = 0.0
+    sound_pairs: Mapping[str, str] = field(default_factory=dict)
     schema_habit: str = "enforced"  #: what the server makes of `response_format`, one of `SCHEMA_HABITS`
     pack_slips: float = 0.0
     pack_slip: str = "mixed"
@@ -202,5 +204,5 @@ def _write(prompt: ParsedPrompt, random: Random, behaviour: ModelBehaviour) -> s
         behaviour.obedience == "examples" and prompt.style.examples
     ):  # as many items as the examples show, even for few facts
         source = replace(source, count=max(source.count, prompt.style.min_items))
-    flaws = Flaws(behaviour.pair_slips, behaviour.judge_errors)
+    flaws = Flaws(behaviour.pair_slips, behaviour.judge_misses, behaviour.judge_alarms, behaviour.sound_pairs)
     return write(replace(source, flaws=flaws) if any(flaws) else source, random)

@@ -58,7 +58,11 @@ class Simulation:
     pack_slip: PackSlip = (
         "mixed"  #: that mistake: missing, doubled, swapped, unknown, leaked, untagged, unordered, mixed
     )
-    judge_errors: float = 0.0  #: share of a judge's verdicts on pairs that are wrong, either way
+    judge_misses: float = 0.0  #: share of the bad pairs that a judge lets pass
+    judge_alarms: float = 0.0  #: share of the sound pairs that a judge calls bad
+    sound_pairs: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: question -> the one answer to it that a judge takes for sound; other pairs it judges by the words
 
     obedience: Obedience = (
         "form"  #: what in-context examples achieve: form shows the form, examples teaches the task, never does nothing

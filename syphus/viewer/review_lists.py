@@ -6,14 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+import orjson
+
+from syphus.formats.report import CALIBRATION_META
 from syphus.ledger.agreement import measure_agreement
 from syphus.ledger.reviews import JUDGEMENTS, ReviewLog, ReviewState, review_of
 from syphus.ledger.serialization import load_stored_pairs
+from syphus.ledger.sessions import get_meta
 from syphus.ledger.store import Store
+from syphus.quality.estimates import Bounds
 from syphus.runs.generate import GenerateStage
 from syphus.viewer.review_items import Item, ItemReader, text_of
 from syphus.viewer.review_queue import ACCEPTED, JUDGE_BAD, JUDGE_GOOD, RULE, ReviewDesk, located
-from syphus.viewer.rule_accuracy import Bounds, Stratum, allocate, precision, recall, total
+from syphus.viewer.rule_accuracy import Stratum, allocate, precision, recall, total
 
 #: Why a pair is rejected, by the digits of the keyboard; any other text may be given.
 REASONS = ("not in the image", "wrong", "not answerable from the image", "trivial", "badly written", "other")
@@ -204,6 +209,7 @@ def read_worth(desk: ReviewDesk, store: Store, seed: int) -> dict[str, object]:
         },
         "accepted": {**_line(accepted), "bad_share": _json(accepted.bad_share if accepted.judged else None)},
         "judge": _judge(judged),
+        "calibration": orjson.loads(str(get_meta(store, CALIBRATION_META) or "null")),
         "next": [{"stratum": name, "units": units} for name, units in sorted(shares.items(), key=lambda e: -e[1])],
         "decisions": len(desk.log),
     }

@@ -6,7 +6,7 @@ stratum is weighted by its size, so the estimates are unbiased whatever else peo
 answer; one random pair stands for an accepted answer.
 
 Intervals of a share are Wilson's (1927), with the finite population correction; those of ratios of sums are by MOVER
-(Donner and Zou, "Closed-form confidence intervals for functions of the normal mean and standard deviation", 2012).
+(`quality.estimates`).
 """
 
 from __future__ import annotations
@@ -15,19 +15,7 @@ from collections.abc import Sequence
 from math import inf, sqrt
 from typing import NamedTuple
 
-from syphus.quality.estimates import Z, wilson
-
-
-class Bounds(NamedTuple):
-    """An estimate with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def as_json(self) -> dict[str, float]:
-        """Return it as JSON values."""
-        return {"share": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+from syphus.quality.estimates import Bounds, Z, part_of, wilson
 
 
 class Stratum(NamedTuple):
@@ -52,7 +40,7 @@ class Stratum(NamedTuple):
     @property
     def bad_mass(self) -> Bounds:
         """The number of bad ones."""
-        return Bounds(*(each * self.size for each in self.bad_share))
+        return self.bad_share.times(self.size)
 
 
 def share_of(hits: int, count: int, size: float = inf) -> Bounds:
@@ -72,31 +60,6 @@ def total(parts: Sequence[Bounds]) -> Bounds:
     below = sqrt(sum((each.value - each.low) ** 2 for each in parts))
     above = sqrt(sum((each.high - each.value) ** 2 for each in parts))
     return Bounds(value, max(0.0, value - below), value + above)
-
-
-def part_of(one: Bounds, others: Bounds) -> Bounds | None:
-    """Return which part of the sum of both `one` is; None if both are 0."""
-    if one.value + others.value == 0:
-        return None
-    low, high = _ratio(others, one)
-    return Bounds(one.value / (one.value + others.value), 1 / (1 + high), 1 / (1 + low))
-
-
-def _ratio(one: Bounds, other: Bounds) -> tuple[float, float]:
-    """Return the interval of the ratio of two independent estimates, by MOVER; the wider simple one where it fails."""
-    product = one.value * other.value
-    low = _root(product, one.low * (2 * one.value - one.low), other.high * (2 * other.value - other.high), -1)
-    high = _root(product, one.high * (2 * one.value - one.high), other.low * (2 * other.value - other.low), 1)
-    simple_low = one.low / other.high if other.high else inf
-    simple_high = one.high / other.low if other.low else inf
-    return (simple_low if low is None else low), (simple_high if high is None else high)
-
-
-def _root(product: float, first: float, second: float, sign: int) -> float | None:
-    inside = product * product - first * second
-    if second <= 0 or inside < 0:
-        return None
-    return max(0.0, (product + sign * sqrt(inside)) / second)
 
 
 def precision(rule: Stratum) -> Bounds | None:

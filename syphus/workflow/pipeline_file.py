@@ -55,7 +55,7 @@ _BUDGET = frozenset({
     "max_cost", "max_requests", "ask_above", "yes", "name", "output_dir", "dataset_version", "offline", "share",
     "shared_max_cost", "shared_max_requests", "snapshot", "snapshot_every",
 })  # fmt: skip
-_JUDGING = frozenset({"judge", "judge_model", "judge_config", "judge_margin", "min_quality"})
+_JUDGING = frozenset({"judge", "judge_model", "judge_config", "judge_margin", "calibrate_judge", "min_quality"})
 _WANTED = frozenset({"until_accepted", "balance"})
 _TRANSLATING = frozenset({"languages", "glossary", "tone", "per_language", "judge_translations", "partial"})
 _RELATING = frozenset({"relate", "embedding_model", "image_embeddings", "train"})

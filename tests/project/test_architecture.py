@@ -59,7 +59,7 @@ HEAVY = (
     "tenacity",
 )
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 50  # lines
-MOST_ROOMS, MOST_MODULES = 21, 438
+MOST_ROOMS, MOST_MODULES = 21, 442
 SHARED_FILE_NAMES = {"__init__", "stage", "types", "page"}  #: names that more than two files may have
 
 

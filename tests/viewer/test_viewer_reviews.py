@@ -16,9 +16,10 @@ from viewing import Viewing, viewing
 from syphus import api
 from syphus.ledger.reviewed import count_run_reviews
 from syphus.ledger.store import open_for_reading
+from syphus.quality.estimates import Bounds, part_of
 from syphus.runs.run_settings import GENERATE
 from syphus.viewer.random_order import bits_for, number_at, place_of
-from syphus.viewer.rule_accuracy import Bounds, Stratum, allocate, part_of, recall, share_of
+from syphus.viewer.rule_accuracy import Stratum, allocate, recall, share_of
 
 RULE = "mentions its own source"
 
@@ -201,7 +202,7 @@ def test_shares_of_sums_at_their_ends() -> None:
 @pytest.fixture
 def judged_run(tmp_path: Path) -> Iterator[Viewing]:
     """A run of 30 rows whose judge has taken some pairs out, and lets others pass that it should not."""
-    with server(pair_slips=0.3, judge_errors=0.2, seed=3) as running:
+    with server(pair_slips=0.3, judge_misses=0.2, judge_alarms=0.2, seed=3) as running:
         ran = run_rows(tmp_path, running.url, 30, num_threads=8, judge="all")
     with viewing(ran.folder, cache=tmp_path / "cache") as running_viewer:
         yield running_viewer
@@ -240,6 +241,15 @@ def test_people_say_what_the_judge_is_worth(judged_run: Viewing) -> None:
     assert counts is not None  # what the judge took out has not changed since
     assert (counts.reviewed, counts.outdated, counts.taken_out) == (sizes[1], 0, sizes[0])
     assert f"{sizes[0]} that a rule or the judge took out" in counts.line()
+
+
+def test_the_page_of_rules_has_what_the_judge_said_of_known_faults(tmp_path: Path) -> None:
+    with server(judge_misses=1.0) as running:
+        ran = run_rows(tmp_path, running.url, 4, judge="all", calibrate_judge=3)
+    with viewing(ran.folder, cache=tmp_path / "cache") as seen:
+        found = seen.api("worth")["calibration"]
+    assert found == ran.report.calibration
+    assert found["recall"]["share"] == 0
 
 
 def test_translations_are_judged_by_themselves(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ const STRATA = { accepted: "accepted answers", "judge bad": "pairs that the judg
 
 export async function render(context) {
   const worth = await context.api("worth");
-  const { rules, together, accepted, judge } = worth;
+  const { rules, together, accepted, judge, calibration } = worth;
   const next = worth.next.reduce((sum, { units }) => sum + units, 0);
   const link = (stratum) => stratum === "accepted" ? context.href("/review", { by: "random" })
     : context.href("/review", { by: "rule", rule: stratum.replace(/^rule /, "") });
@@ -33,11 +33,25 @@ export async function render(context) {
       { label: "Judged", numeric: true, cell: ({ judged: count }) => number(count) },
       { label: "Bad by people", numeric: true, cell: ({ bad }) => number(bad) },
     ] }), h("dl", { class: "facts" }, h("dt", null, "Precision"), h("dd", null, bounds(judge.precision)), h("dt", null, "Recall"), h("dd", null, bounds(judge.recall)))),
+    calibration && calibrated(calibration),
     next > 0 && card("What to look at next", h("p", { class: "note" }, `Of the next ${number(next)} judgements, these narrow the intervals most.`),
       h("ul", { class: "legend" }, worth.next.map(({ stratum, units }) => h("li", null, h("a", { href: link(stratum) }, STRATA[stratum] || stratum.replace(/^rule /, ""), " ", h("b", null, number(units))))))),
     more("How this is reckoned",
       h("p", null, "A stratum is what is drawn from: accepted answers, and the answers that each rule rejected. Only what was drawn at random counts, and each stratum counts by its size, so that looking at bad pairs on purpose makes nothing look worse. One random pair stands for an accepted answer."),
       h("p", null, "An answer is bad if most reviewers reject or edit it. Intervals are at 95%: Wilson's for shares, MOVER for recall.")));
+}
+
+/** What the judge said of answers whose truth is known: `--calibrate-judge`. */
+function calibrated({ model, answers, bad, sound, faults, ...found }) {
+  const rows = Object.entries(faults).map(([name, each]) => ({ name, ...each }));
+  return card("The judge on known faults", h("p", { class: "note" }, `${model} on ${plural(answers, "answer")} with ${plural(bad.pairs, "bad pair")} and ${plural(sound.pairs, "sound pair")}.`),
+    h("dl", { class: "facts" }, [["Bad pairs that it finds", found.recall], ["Sound pairs that it calls bad", found.false_alarms], ["Precision on these", found.precision], ["Precision in this run", found.precision_in_run]]
+      .map(([name, value]) => [h("dt", null, name), h("dd", null, bounds(value))])),
+    table({ caption: "Faults", rows, empty: "No fault was planted.", columns: [
+      { label: "Fault", wide: true, cell: ({ name }) => name },
+      { label: "Pairs", numeric: true, cell: ({ pairs }) => number(pairs) },
+      { label: "Found", cell: ({ pairs, found: hits, low, high }) => bounds({ share: hits / pairs, low, high }) },
+    ] }));
 }
 
 function estimate(value) {

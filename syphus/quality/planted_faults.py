@@ -1,0 +1,148 @@
+"""Makes a sound pair wrong in one way, by structure: its truth is then known, and a judge can be measured on it.
+
+A fault is planted only where it is certain to be one. A foreign answer must say something that neither the annotation
+nor the question does, a number is changed only if the annotation has it. The faults in words (opposite, mention of the
+source, numbers in words) are for English texts; the others are for any language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from itertools import count
+from random import Random
+from typing import NamedTuple
+
+from syphus.runs.pair_verdicts import JudgedPairs
+
+
+class KnownFault(StrEnum):
+    """What is wrong with a pair whose truth is known."""
+
+    OTHER_ANNOTATION = "answer of another annotation"
+    OTHER_QUESTION = "answer of another question"
+    ADDED_CLAIM = "added claim"
+    NUMBER = "wrong number"
+    OPPOSITE = "opposite"
+    SOURCE = "mention of the source"
+    CUT = "cut off"
+    REJECTED = "rejected by reviewers"  #: not planted
+
+
+class Soil(NamedTuple):
+    """Where a fault is planted: a pair by its number among the sound pairs of an annotation."""
+
+    sound: JudgedPairs
+    number: int  #: from 0
+    foreign: Sequence[str]  #: answers about other annotations
+
+    @property
+    def question(self) -> str:
+        """The question of the pair."""
+        return self.sound.pairs[self.number][0]
+
+    @property
+    def answer(self) -> str:
+        """The sound answer."""
+        return self.sound.pairs[self.number][1]
+
+
+_WORD = re.compile(r"\w+")
+_ENGLISH = re.compile(r"\b(?:the|an?|is|are|it|of)\b", re.IGNORECASE)
+_VERB = re.compile(
+    r"\b(is|are|was|were|has|have|had|can|could|does|do|did|will|would)(?:\b|(?=n't))( not\b| no\b|n't\b|'t\b)?"
+)
+_YES_OR_NO = re.compile(r"(Yes|No)\b")
+_NUMBER_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NUMBER = re.compile(rf"\b(?:\d+|{'|'.join(_NUMBER_WORDS)})\b", re.IGNORECASE)
+_FEWEST = 2  # words of an answer that is put elsewhere
+_ALIKE = 0.5  # share of common words from which two answers may say the same
+_SHORTEST = 20  # characters of an answer that is cut off
+
+
+def plant(fault: KnownFault, soil: Soil, random: Random) -> str:
+    """Return the answer of a pair with this fault; "" where it can't be planted."""
+    return _PLANTERS[fault](soil, random)
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))
+
+
+def _are_alike(one: str, other: str) -> bool:
+    """Return whether two answers have so many words in common that one may do for the other."""
+    first, second = _words(one), _words(other)
+    return len(first & second) >= _ALIKE * min(len(first), len(second))
+
+
+def _foreign(soil: Soil, random: Random) -> str:
+    known = _words(soil.sound.annotation) | _words(soil.question)
+    found = [
+        each
+        for each in soil.foreign
+        if len(_words(each)) >= _FEWEST and _words(each) - known and not _are_alike(each, soil.answer)
+    ]
+    return random.choice(found) if found else ""
+
+
+def _of_another_question(soil: Soil, random: Random) -> str:
+    others = (answer for number, (_, answer) in enumerate(soil.sound.pairs) if number != soil.number)
+    found = [each for each in others if len(_words(each)) >= _FEWEST and not _are_alike(each, soil.answer)]
+    return random.choice(found) if found else ""
+
+
+def _with_added_claim(soil: Soil, random: Random) -> str:
+    claim = _foreign(soil, random)
+    return f"{soil.answer} {claim}" if claim and not soil.answer[-1:].isalnum() else ""
+
+
+def _value(text: str) -> int:
+    return int(text) if text.isdecimal() else _NUMBER_WORDS.index(text.lower()) + 2
+
+
+def _with_wrong_number(soil: Soil, random: Random) -> str:  # noqa: ARG001 - a planter
+    """Put the next number that the annotation does not have in place of one that it has."""
+    known = {_value(each) for each in _NUMBER.findall(soil.sound.annotation)}
+    number = next((each for each in _NUMBER.finditer(soil.answer) if _value(each[0]) in known), None)
+    if number is None:
+        return ""
+    value = next(each for each in count(_value(number[0])) if each > 1 and each not in known)
+    is_word = not number[0].isdecimal() and value - 2 < len(_NUMBER_WORDS)
+    text = _NUMBER_WORDS[value - 2] if is_word else str(value)
+    text = text.capitalize() if number[0].istitle() else text
+    return f"{soil.answer[: number.start()]}{text}{soil.answer[number.end() :]}"
+
+
+def _opposite(soil: Soil, random: Random) -> str:  # noqa: ARG001 - a planter
+    """Deny the first verb, or affirm it if it is denied; a yes or no at the beginning is exchanged, too."""
+    begin = _YES_OR_NO.match(soil.answer)
+    rest = soil.answer[begin.end() :] if begin else soil.answer
+    denied = _VERB.sub(lambda verb: verb[1] + {None: " not", " no": " some"}.get(verb[2], ""), rest, count=1)
+    if begin:
+        return ("No" if begin[0] == "Yes" else "Yes") + denied
+    return denied if denied != rest else ""
+
+
+def _with_source(soil: Soil, random: Random) -> str:  # noqa: ARG001 - a planter
+    return f"According to the annotation: {soil.answer}" if _ENGLISH.search(soil.answer) else ""
+
+
+def _cut_off(soil: Soil, random: Random) -> str:  # noqa: ARG001 - a planter
+    """Cut within a word, about in the middle."""
+    text = soil.answer
+    places = range(len(text) // 3, len(text) * 2 // 3) if len(text) >= _SHORTEST else ()
+    found = [place for place in places if text[place - 1].isalnum() and text[place].isalnum()]
+    return text[: found[len(found) // 2]] if found else ""
+
+
+_PLANTERS: Mapping[KnownFault, Callable[[Soil, Random], str]] = {
+    KnownFault.OTHER_ANNOTATION: _foreign,
+    KnownFault.OTHER_QUESTION: _of_another_question,
+    KnownFault.ADDED_CLAIM: _with_added_claim,
+    KnownFault.NUMBER: _with_wrong_number,
+    KnownFault.OPPOSITE: _opposite,
+    KnownFault.SOURCE: _with_source,
+    KnownFault.CUT: _cut_off,
+}
+PLANTED = tuple(_PLANTERS)  #: the faults that are planted
