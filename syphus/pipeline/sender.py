@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
@@ -34,7 +35,8 @@ from syphus.types import Outcome, Request, State
 
 _INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
 _KINDS = {Action.PAUSE: RequestKind.LIMITED, Action.RETRY: RequestKind.FAILED}  # of requests without an answer
-request_listeners: list[Callable[[SendResult], None]] = []  #: get each request that has ended; nearly always none
+#: Is called with each request that has ended, in the run that has set it: other runs of the process have their own.
+ON_REQUEST: ContextVar[Callable[[SendResult], None] | None] = ContextVar("ON_REQUEST", default=None)
 _CAUSES: Mapping[type[ConfigError], tuple[str, str]] = {  # and what to do
     AddressError: ("unknown address", "Fix that"),
     NodesLostError: ("no node", "Start the cluster again, or name another one"),
@@ -151,7 +153,8 @@ class RequestSender:
                 self._update_endpoint(permit, ask.item.row.n, headers, verdict, now)
                 self._admission.notify()
         result = SendResult(verdict, state, now - sent_at, request, sent_at, headers)
-        for listen in request_listeners:
+        listen = ON_REQUEST.get()
+        if listen is not None:
             listen(result)
         return result
 

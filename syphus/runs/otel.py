@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from syphus.errors import ConfigError, SyphusError
-from syphus.pipeline.sender import SendResult, request_listeners
+from syphus.pipeline.sender import ON_REQUEST, SendResult
 from syphus.runs.metrics import NAMES, MetricSample
 from syphus.version import __version__
 
@@ -57,12 +57,11 @@ def observed(read: Read, reader: Any, processor: Any, share: float | None = None
     _make_instruments(meters.get_meter(SERVICE, __version__), source)
     tracers = TracerProvider(sampler=TraceIdRatioBased(_share() if share is None else share), resource=resource)
     tracers.add_span_processor(processor)
-    listener = partial(_trace, tracers.get_tracer(SERVICE, __version__))
-    request_listeners.append(listener)
+    before = ON_REQUEST.set(partial(_trace, tracers.get_tracer(SERVICE, __version__)))
     try:
         yield
     finally:
-        request_listeners.remove(listener)
+        ON_REQUEST.reset(before)
         source.forget()
         with contextlib.suppress(Exception):  # a collector that is away must not fail a run that has ended
             meters.shutdown(timeout_millis=5_000)

@@ -178,6 +178,34 @@ def test_opentelemetry_gets_the_same_counters_and_spans_without_content(tmp_path
     assert not any("car" in str(span.attributes) for span in found)
 
 
+def test_a_run_sends_no_spans_of_another_run_in_its_process(tmp_path: Path) -> None:
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from syphus.runs.otel import observed
+
+    spans = InMemorySpanExporter()
+    observes, other_is_done = threading.Event(), threading.Event()
+
+    def observed_run(url: str) -> None:
+        with observed(list, InMemoryMetricReader(), SimpleSpanProcessor(spans), 1.0):
+            observes.set()
+            other_is_done.wait()
+            run_rows(tmp_path / "observed", url, 3)
+
+    for name in ("observed", "other"):
+        (tmp_path / name).mkdir()
+    with server() as simulated:
+        thread = threading.Thread(target=observed_run, args=(simulated.url,))
+        thread.start()
+        observes.wait()
+        run_rows(tmp_path / "other", simulated.url, 5)
+        other_is_done.set()
+        thread.join()
+    assert len(spans.get_finished_spans()) == 3
+
+
 def test_metrics_that_nobody_asks_for_load_nothing(tmp_path: Path) -> None:
     with offer_metrics("", tmp_path, print):
         pass
