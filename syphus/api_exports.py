@@ -12,13 +12,13 @@ from syphus.errors import ConfigError, machine_faults
 from syphus.text import alternatives
 
 if TYPE_CHECKING:
+    from syphus.config.option_types import ExportArguments
     from syphus.formats.mimicit.data_yaml import Finding
     from syphus.formats.mimicit.verify import Verification
     from syphus.formats.source import Translations
     from syphus.ledger.store import Store
     from syphus.pipeline.observer import Observer
     from syphus.quality.balance import Balance
-    from syphus.runs.export_options import ExportArguments
     from syphus.runs.push import PushResult
 
 

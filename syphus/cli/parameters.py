@@ -27,30 +27,6 @@ PluginFolders = Annotated[
     typer.Option("--datasets-dir", metavar="FOLDER", help="Search this folder for plugins, too; can be repeated."),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The run's folder: OUTPUT_DIR/NAME/DATASET_VERSION.")]
-ImagePaths = Annotated[
-    list[Path] | None,
-    typer.Option(metavar="PATH", help="Image store, or folder of image files by id, to export; can be repeated."),
-]
-VideoFolder = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="Folder of videos; rows with frames of a video get the video instead."),
-]
-MostImages = Annotated[
-    int | None, typer.Option(metavar="N", help="Keep at most N evenly spaced images per row.", min=1)
-]
-MissingImages = Annotated[
-    bool, typer.Option("--allow-missing-images", help="Leave out queries whose images are missing.")
-]
-SplitShares = Annotated[
-    str, typer.Option(metavar="NAME=SHARE,...", help="Split by query, as train=0.98,validation=0.02.")
-]
-SystemTurn = Annotated[str, typer.Option(metavar="TEXT", help="System turn of each conversation.")]
-ExportLanguages = Annotated[str, typer.Option(metavar="CODE,...", help="Add translations, as de,zh; or all.")]
-NoImageNames = Annotated[bool, typer.Option("--no-image-names", help="Leave [image: id] out of texts without images.")]
-ReviewedChoice = Annotated[
-    str,
-    typer.Option(metavar="WHICH", help="Export only accepted, not-rejected or edited pairs, with their edits."),
-]
 ExportFormats = Annotated[
     str, typer.Option("--format", metavar="NAME,...", help=f"One or several: {', '.join(FORMAT_NAMES)}.")
 ]
@@ -171,6 +147,25 @@ def with_observer(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def with_made(make: Callable[..., object], parameter: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, instead of the named parameter, the options that `make` declares; it gets what `make` returns."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own, made = _parameters(command), _parameters(make)
+
+        def run(**values: Any) -> None:  # Any: as typer has read them
+            given = {name: values.pop(name) for name in made}
+            command(**values, **{parameter: make(**given)})
+
+        at = list(own).index(parameter)
+        declared = list(own.values())
+        vars(run)["__signature__"] = inspect.Signature([*declared[:at], *made.values(), *declared[at + 1 :]])
+        run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+        return run
+
+    return decorate
+
+
 def with_options(command: Callable[..., None], without: Container[str] = ()) -> Callable[..., None]:
     """Turn the fields of `Options`, except those in `without`, into command-line options of a command."""
     return with_fields(Options, without)(command)
@@ -206,7 +201,7 @@ def with_fields(
     return decorate
 
 
-def _parameters(command: Callable[..., None]) -> dict[str, inspect.Parameter]:
+def _parameters(command: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """Return the parameters of a command, for keywords only; the type of its observer is not loaded yet."""
     names = {**vars(sys.modules[command.__module__]), "PlainObserver": object}
     signature = inspect.signature(command, globals=names, eval_str=True)

@@ -4,7 +4,7 @@ endpoint_settings.py the settings of an endpoint, and the kinds of endpoints wit
 environment.py       the endpoint from environment variables
 model_table.py       what is known of models: parameters, limits, caches, prices, the end of their service
 models.yaml          the table that ships with Syphus, which model_table.py reads
-option_types.py      the options of the main job as they are written in Python
+option_types.py      the options of commands as they are written in Python
 options.py           the options of the commands, each declared once
 pricing.py           the price of a model, and the cost of a run
 sampling.py          the fields of a request, as far as the model takes them

@@ -1,8 +1,8 @@
-"""The options of the main job as they are written in Python: the types of keyword arguments."""
+"""The options of commands as they are written in Python: the types of keyword arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -94,3 +94,18 @@ class RunValues(TypedDict, total=False):
     embedding_model: str | None
     image_embeddings: str | Path | None
     train: str | Path | None
+
+
+class ExportArguments(TypedDict, total=False):
+    """The options of `export`, which `push` has too."""
+
+    images: str | Path | Sequence[str | Path]
+    videos: str | Path | None
+    allow_missing_images: bool
+    max_images: int | None
+    split: str
+    system: str
+    no_image_names: bool
+    languages: str | Sequence[str]
+    reviewed: str
+    on_note: Callable[[str], None] | None

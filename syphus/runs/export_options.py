@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
+from syphus.config.option_types import ExportArguments
 from syphus.errors import ConfigError
 from syphus.formats.reviewed_pairs import Reviewed
 from syphus.formats.source import DataSplit, Translations, parse_splits
@@ -29,21 +29,6 @@ class ExportOptions:
     translations: Callable[[Store], Translations] | None = None  #: opens the translations to export, too
     reviewed: Reviewed | None = None  #: only what reviewers let through, with their edits
     on_note: Callable[[str], None] | None = None  #: gets what the user should know, one line at a time
-
-
-class ExportArguments(TypedDict, total=False):
-    """The options of `export`, named as on the command line."""
-
-    images: str | Path | Sequence[str | Path]
-    videos: str | Path | None
-    allow_missing_images: bool
-    max_images: int | None
-    split: str
-    system: str
-    no_image_names: bool
-    languages: str | Sequence[str]
-    reviewed: str
-    on_note: Callable[[str], None] | None
 
 
 def make_export_options(

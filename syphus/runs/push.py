@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
+from syphus.config.option_types import ExportArguments
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import ConfigError, ProviderError, RunError, SyphusError
 from syphus.formats.card import CARD_FILE, PAIRS_KEY, SIMULATED_TAG, read_front_matter
 from syphus.ledger.store import FILE as LEDGER
 from syphus.runs.export import EXPORT_FOLDER, export_run
-from syphus.runs.export_options import ExportArguments, make_export_options
+from syphus.runs.export_options import make_export_options
 from syphus.text import install_hint
 
 if TYPE_CHECKING:

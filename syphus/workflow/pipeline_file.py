@@ -24,13 +24,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from syphus.config.option_types import EndpointValues, RunValues
+from syphus.config.option_types import EndpointValues, ExportArguments, RunValues
 from syphus.config.options import JUDGE_ALL, ColdStartOptions, Options, make_options
 from syphus.errors import ConfigError
 from syphus.formats import FORMAT_NAMES
 from syphus.formats.reviewed_pairs import Reviewed
 from syphus.io.yaml_files import KeyPath, read_yaml
-from syphus.runs.export_options import ExportArguments
 from syphus.text import alternatives, did_you_mean, listed
 from syphus.translation.options import parse_languages
 
