@@ -98,7 +98,7 @@ class BatchRun:
         clock: AwakeClock,
     ) -> None:
         self._work, self._observer, self._plan = work, observer, plan
-        self._model, self._batch = config.model, config.batch or BatchConfig()
+        self._batch = config.batch or BatchConfig()
         self._admission, self._clock = admission, clock
         self._store, self._stage = work.store, work.stage.name
         self.writer = Writer(work.store, work.records, work.pairs, self._stop_on_fault, work.threads)

@@ -94,11 +94,6 @@ class SearchRound:
     harmful: tuple[AblationResult, ...] = ()
     fates: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def proposed(self) -> int:
-        """The number of candidates that are new in this round."""
-        return sum(each.candidate.round == self.number for each in self.scored)
-
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:

@@ -147,8 +147,3 @@ def csv_values(record: RowRecord) -> tuple[object, ...]:
     detail = record.detail or "\n".join(check.line() for check in record.checks if check.fault)
     first = (record.row, record.id, record.state.value, record.reason, detail, record.annotation)
     return (*first, " ".join(record.image_ids), pairs, len(record.answers), *own, record.cost)
-
-
-def more_line(count: int, shown: int) -> str:
-    """Return what to say about the rows that are not shown."""
-    return f"{pluralize(count - shown, 'more row', 'more rows')}: add -n {count} for all, or --csv"

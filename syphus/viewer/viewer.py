@@ -44,7 +44,6 @@ class Viewer:
         self.events = EventStreams(self.overviews)
         self.side_indexes = SideIndexes(cache)
         self.images = ImageReader(images)
-        self._at_close: list[Callable[[], None]] = [self._access.close, self.side_indexes.close, self.images.close]
 
     def run(self, request: web.Request) -> ViewedRun:
         """Return the run that a request is about. Raises `aiohttp.web.HTTPNotFound` for one that does not exist."""
@@ -61,12 +60,8 @@ class Viewer:
         """Call a function with the ledger of a run, open for reading in one snapshot, in a thread."""
         return await self._access.read(run.folder, function)
 
-    def at_close(self, function: Callable[[], None]) -> None:
-        """Call a function when the viewer closes."""
-        self._at_close.append(function)
-
     def close(self) -> None:
         """Stop everything that works for the viewer."""
-        for function in reversed(self._at_close):
-            function()
-        self._at_close.clear()
+        self.images.close()
+        self.side_indexes.close()
+        self._access.close()
