@@ -29,10 +29,11 @@ import yaml
 from common import DATASET, ROOT, table, write_annotations
 
 from syphus.config.options import Options
+from syphus.exchange import BYTES_PER_TOKEN
 from syphus.main_job import run
 from syphus.pipeline.observer import Observer
 from syphus.simulator import Simulation, serve_in_thread
-from syphus.types import BYTES_PER_TOKEN, State
+from syphus.types import State
 
 TARGET = 0.25  # of what an accepted pair costs with the defaults
 SHIPPED, BARE, LONG = "shipped", "no examples", "long"

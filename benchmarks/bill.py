@@ -23,9 +23,9 @@ from common import table
 
 from syphus.config.model_table import PricePerMillion
 from syphus.config.pricing import Price, load_prices
+from syphus.exchange import Completion, Request, Usage
 from syphus.pipeline.budget import Billing, Budget
 from syphus.simulator.stats import Tariff
-from syphus.types import Completion, Request, Usage
 
 #: Published prices (developers.openai.com/api/docs/pricing, looked up on 2026-11-30), apart from `syphus/config`.
 LONG = {"long_above": 272_000, "long_input": 2.0, "long_output": 1.5}

@@ -24,10 +24,11 @@ from simulated_session import FakeServer, Prompt, simulate
 
 from syphus.config.model_table import PromptCache, find_model
 from syphus.endpoints.prompt_cache import expected_cache_use
+from syphus.exchange import BYTES_PER_TOKEN, Usage
 from syphus.runs.reader import read_status
 from syphus.simulator import Simulation, serve_in_thread
 from syphus.simulator.prompt_cache import CacheSettings, SimulatedCache
-from syphus.types import BYTES_PER_TOKEN, Message, Usage
+from syphus.types import Message
 
 NEW, OLD = "gpt-6-luna", "gpt-4o-mini"
 ROWS, THREADS = 300, 64

@@ -31,6 +31,7 @@ from syphus.config.pricing import Price, load_prices
 from syphus.config.sampling import resolve_sampling
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.request import RequestBuilder
+from syphus.exchange import Completion, Request, Usage
 from syphus.images.prompt.attachments import ImageAttachments
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.runs.cost_estimate import AskedModel, CostEstimator, Speed, example_answer_tokens
@@ -42,7 +43,7 @@ from syphus.runs.token_forecast import AnsweredRow, Range, Tokens, fit
 from syphus.simulator.chat_request import read_chat
 from syphus.simulator.model_answers import ModelBehaviour, write_answer
 from syphus.simulator.prompt_reader import PromptReader
-from syphus.types import Completion, Query, Request, Usage
+from syphus.types import Query
 
 DATASETS = {  # and the standard deviation of the logarithm of the length of their answers; reasoning or not
     "SpotTheDifference.change": (0.2, False),

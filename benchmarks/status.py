@@ -21,12 +21,13 @@ from contextlib import closing
 from pathlib import Path
 
 from syphus.config.pricing import load_prices
+from syphus.exchange import Completion, Usage
 from syphus.formats.report import make_report
 from syphus.ledger.records import Entry, NewAnswer, Records
 from syphus.ledger.schema import WITHOUT_TALLIES
 from syphus.ledger.sessions import RequestCounts, begin_session
 from syphus.ledger.store import FILE, open_for_reading, open_for_writing
-from syphus.types import Completion, Outcome, Pair, State, Usage
+from syphus.types import Outcome, Pair, State
 
 ROOT = Path(__file__).parent.parent
 _STATE = (

@@ -16,11 +16,12 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from syphus.exchange import Completion, Usage
 from syphus.ledger.records import Entry, NewAnswer, Records
 from syphus.ledger.schema import WITHOUT_TALLIES, Pace
 from syphus.ledger.sessions import RequestCounts, begin_session, end_session
 from syphus.ledger.store import FILE, open_for_writing
-from syphus.types import Completion, Outcome, Pair, State, Usage
+from syphus.types import Outcome, Pair, State
 
 _BATCH = 5000
 MODELS = ("gpt-6-luna", "gpt-6.1-terra", "gpt-6.1-sol")

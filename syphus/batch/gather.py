@@ -19,6 +19,7 @@ import orjson
 
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error
 from syphus.errors import ProviderError
+from syphus.exchange import Request
 from syphus.io.durable import storage_faults, sync_folder
 from syphus.ledger.sessions import session_start
 from syphus.ledger.shards import Line, LineState, Shard, ShardState, add_shard, get_shard, lines_of, next_shard_id
@@ -28,7 +29,7 @@ from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.sender import Ask, RequestSender, SendResult
 from syphus.pipeline.session_context import SessionContext
 from syphus.text import one_line
-from syphus.types import Request, State
+from syphus.types import State
 
 FOLDER = "batches"  #: in the run's folder
 FIRST_SECONDS = 20.0  #: after which the first shard of a session is full, however small, so that work begins early

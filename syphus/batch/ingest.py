@@ -20,6 +20,7 @@ from syphus.config.pricing import BATCH_TIER
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.classify import Action, ReplyVerdict, classify_error
 from syphus.errors import InputError
+from syphus.exchange import Completion, Request
 from syphus.ledger.records import ANSWERED, NewAnswer
 from syphus.ledger.sessions import RequestCounts, RequestKind
 from syphus.ledger.shards import (
@@ -35,7 +36,6 @@ from syphus.pipeline.budget import Budget
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.session_context import SessionContext
 from syphus.text import one_line
-from syphus.types import Completion, Request
 
 CHUNK = 500  #: lines in one commit
 _BOM = b"\xef\xbb\xbf"

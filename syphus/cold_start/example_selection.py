@@ -19,7 +19,7 @@ from syphus.answers.scoring.candidates import Candidate, Scored
 from syphus.answers.scoring.copying import question_type
 from syphus.answers.scoring.words import content_stems, jaccard_similarity
 from syphus.config.options import STRATEGY_NAMES
-from syphus.types import BYTES_PER_TOKEN
+from syphus.exchange import BYTES_PER_TOKEN
 
 Strategy = Callable[[Sequence[Scored], Sequence[Scored], Random], Scored]
 """Returns the next of `remaining`, which is not empty and sorted best first; `chosen` are those chosen so far."""

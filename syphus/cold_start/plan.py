@@ -9,12 +9,12 @@ from syphus.answers.scoring import Candidate, Scored
 from syphus.cold_start.evaluation import MIN_QUERIES, AblationResult, Proof, Thresholds
 from syphus.config.options import ColdStartOptions
 from syphus.errors import InputError
+from syphus.exchange import BYTES_PER_TOKEN, Usage
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.cost_estimate import template_bytes
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.token_forecast import TYPICAL_ANSWER_TOKENS
 from syphus.text import format_dollar_range, format_tokens, pluralize
-from syphus.types import BYTES_PER_TOKEN, Usage
 
 MIN_DISTINCT_QUERIES = 2 * MIN_QUERIES  #: distinct ones, for a sample and a held-out part
 _MARGIN = 0.2  # of an estimate, up and down

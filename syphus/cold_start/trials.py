@@ -20,6 +20,7 @@ import orjson
 from syphus.answers.parsing.pairs import Parsed, render_pairs
 from syphus.answers.scoring import Candidate
 from syphus.cold_start.rubric import CANDIDATE_RUBRIC, RubricVerdict, judge_query, read_verdict
+from syphus.exchange import Completion, Request, Usage
 from syphus.ledger.inputs import accept_input, register
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.results import AnsweredQuery, answered_queries
@@ -35,7 +36,7 @@ from syphus.runs.generate import GenerateStage, GenerationContext, parser_digest
 from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.session import StageRunner
-from syphus.types import Completion, Outcome, Pair, Query, Request, State, Usage
+from syphus.types import Outcome, Pair, Query, State
 
 if TYPE_CHECKING:
     from syphus.simulator.settings import Simulation

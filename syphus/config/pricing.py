@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from syphus.config.model_table import LongContext, PricePerMillion, shipped_models, table_date, undated
+from syphus.exchange import BilledUsage, Usage
 from syphus.model_names import is_free
-from syphus.types import BilledUsage, Usage
 
 BATCH_TIER = "batch"  #: what the ledger has as the service tier of answers from a batch
 _MILLION = 1_000_000

@@ -20,8 +20,9 @@ import orjson
 
 from syphus.endpoints.classify import Action, ReplyVerdict, filter_flags
 from syphus.endpoints.structured import AnswerFormat
+from syphus.exchange import BYTES_PER_TOKEN, PACKED, Completion, Usage
 from syphus.text import one_line, strip_images
-from syphus.types import BYTES_PER_TOKEN, PACKED, Completion, Outcome, ReasonKind, State, Usage
+from syphus.types import Outcome, ReasonKind, State
 
 COMPLETE_REASONS = frozenset(
     {"", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"}

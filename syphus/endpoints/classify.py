@@ -33,8 +33,9 @@ from syphus.endpoints.refusals import (
     read_refusal,
 )
 from syphus.endpoints.token_limits import Fields, is_prompt_too_long
+from syphus.exchange import Completion
 from syphus.text import one_line, sentence
-from syphus.types import Completion, ReasonKind, State
+from syphus.types import ReasonKind, State
 
 if TYPE_CHECKING:  # aiohttp takes a while to load, and not all who classify replies send requests
     from syphus.endpoints.connections import NoReplyError, NoReplyKind

@@ -31,7 +31,7 @@ import orjson
 
 from syphus.config.model_table import LONG_MINUTES, PromptCache, find_model
 from syphus.config.settings import Config
-from syphus.types import BYTES_PER_TOKEN, SharedPrefix
+from syphus.exchange import BYTES_PER_TOKEN, SharedPrefix
 
 #: The fields that a server may refuse. If it refuses one, none is sent.
 CACHE_FIELDS = (CACHE_OPTIONS := "prompt_cache_options", "prompt_cache_breakpoint", "prompt_cache_key")

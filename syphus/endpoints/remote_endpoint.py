@@ -37,8 +37,8 @@ from syphus.endpoints.reply_body import plain_json
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
 from syphus.endpoints.transport import Transport
 from syphus.errors import AddressError, ConfigError
+from syphus.exchange import Request
 from syphus.text import one_line, strip_images
-from syphus.types import Request
 
 if TYPE_CHECKING:
     import aiohttp

@@ -16,7 +16,8 @@ from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.prompt_cache import shared_prefix
 from syphus.endpoints.refusals import Change, apply_changes
 from syphus.endpoints.structured import RESPONSE_FORMAT, AnswerFormat, AnswerFormats, AnswerRequest
-from syphus.types import BYTES_PER_TOKEN, Message, PromptImage, Request, SharedPrefix
+from syphus.exchange import BYTES_PER_TOKEN, Request, SharedPrefix
+from syphus.types import Message, PromptImage
 
 _IMAGE_PART_BYTES = 100  # approximate JSON around an image, which the model does not see
 #: Tokens around a message, and around all of them, that are not text of the prompt; OpenAI's chat format has 4 and 3.

@@ -26,8 +26,8 @@ from syphus.endpoints.chat_reply import (
     unexpected_body,
 )
 from syphus.endpoints.classify import Action, ReplyVerdict
+from syphus.exchange import Completion, Request
 from syphus.text import one_line, pluralize
-from syphus.types import Completion, Request
 
 if TYPE_CHECKING:
     import numpy

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import orjson
 
 from syphus.endpoints.classify import ReplyVerdict
+from syphus.exchange import Completion, Request
 from syphus.ledger.records import StoredAnswer
-from syphus.types import Completion, ReasonKind, Request
+from syphus.types import ReasonKind
 
 RESPONSE_FORMAT = "response_format"  #: the field of a request
 WINDOW = 20  #: answers after which a server is taken to keep to a format; later ones are watched in the same way

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from syphus.types import BYTES_PER_TOKEN
+from syphus.exchange import BYTES_PER_TOKEN
 
 Fields = Mapping[str, object]  #: of a request's body
 

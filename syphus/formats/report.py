@@ -13,6 +13,7 @@ import orjson
 
 from syphus.config.pricing import Prices
 from syphus.errors import SyphusError
+from syphus.exchange import Usage
 from syphus.formats.accepted_cost import AcceptedCost, read_accepted_cost
 from syphus.formats.translation_report import (
     TRANSLATION_STAGES,
@@ -46,7 +47,7 @@ from syphus.ledger.summary import (
     count_spending,
 )
 from syphus.model_names import is_simulated, public_name
-from syphus.types import Pair, State, Usage
+from syphus.types import Pair, State
 
 JUDGED_META = "judged"  #: in the meta table: what a judge has found so far, as JSON
 CALIBRATION_META = "judge calibration"  #: and how often the judge is right, as JSON

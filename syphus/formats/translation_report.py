@@ -14,12 +14,13 @@ import orjson
 
 from syphus.answers.translation.judge_prompt import NO_FAULT, TRANSLATION_FAULTS, read_verdict
 from syphus.config.pricing import Prices
+from syphus.exchange import Usage
 from syphus.ledger.records import highest_seq
 from syphus.ledger.results import answered_queries
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import PartCounts, PartUse, count_part_spending, count_parts, count_wholes, has_parts
-from syphus.types import State, Usage
+from syphus.types import State
 
 TRANSLATE_STAGE, RETRY_STAGE = "translate", "translate again"  #: the names of the stages
 JUDGE_STAGE = "judge translations"

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from syphus.exchange import Completion
 from syphus.ledger.schema import LARGE_PROMPT
 from syphus.ledger.store import Store
-from syphus.types import Completion, ReasonKind, State
+from syphus.types import ReasonKind, State
 
 
 class PartOutcome(NamedTuple):

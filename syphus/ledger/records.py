@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.exchange import Completion, Usage
 from syphus.ledger.parts import PartOutcome, write_parts
 from syphus.ledger.schema import ADD_PACE, BILL_EVERY, BILLED, MOVE_BILL, PACE_SECONDS, Pace
 from syphus.ledger.serialization import dump_pairs, load_images, load_pairs
 from syphus.ledger.sessions import RequestCounts
 from syphus.ledger.store import Columns, KeyFilter, Store
-from syphus.types import Completion, Outcome, Query, State, Usage
+from syphus.types import Outcome, Query, State
 
 ANSWERED = "answered"  #: how requests with an answer are counted
 LATENCY_STEPS = 8  #: of answers that are counted together, up to double the seconds: 9% each

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import orjson
 
+from syphus.exchange import BilledUsage, Usage
 from syphus.ledger.parts import parts_of
 from syphus.ledger.records import QUERY_COLUMNS, QUERY_TABLES, query_from_columns
 from syphus.ledger.serialization import StoredPair, image_as_json, load_images, load_pairs, load_stored_pairs
 from syphus.ledger.store import Store
 from syphus.ledger.summary import has_parts
-from syphus.types import BilledUsage, Pair, PromptImage, Query, State, Usage
+from syphus.types import Pair, PromptImage, Query, State
 
 
 class QueryResult(NamedTuple):

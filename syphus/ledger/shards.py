@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
+from syphus.exchange import Request
 from syphus.ledger.store import Columns, Store
-from syphus.types import Request
 
 
 class ShardState(StrEnum):

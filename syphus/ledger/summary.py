@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from syphus.exchange import BilledUsage, Usage
 from syphus.ledger.records import LATENCY_STEPS
 from syphus.ledger.schema import BILLS, REPAIR, SHARED, TOKENS
 from syphus.ledger.sessions import RequestKind
 from syphus.ledger.store import Store
-from syphus.types import BilledUsage, State, Usage
+from syphus.types import State
 
 COLD_START = "cold start"  #: the first stage of a cold start; the names of its other stages continue this one
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from syphus.endpoints.request import output_limit
 from syphus.errors import BudgetError
+from syphus.exchange import Request, SharedPrefix
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.endpoint_state import Call, EndpointState
 from syphus.pipeline.parameters import RowChanges
-from syphus.types import Request, SharedPrefix
 
 
 class AdmissionClosedError(Exception):

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from syphus.config.pricing import FREE, Price, Prices
+from syphus.exchange import BYTES_PER_TOKEN, Completion, Request, Usage
 from syphus.ledger.summary import Spending
 from syphus.model_names import is_simulated
 from syphus.pipeline.sharing import SharedMoney
-from syphus.types import BYTES_PER_TOKEN, Completion, Request, Usage
 
 _LEARNING_RATE = 0.05  #: weight of each new answer in the moving average
 _UNLIMITED_ANSWER = 4096  #: tokens that an answer is expected to have at most if no max_tokens is sent

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from syphus.types import Request
+from syphus.exchange import Request
 
 INITIAL_LIMIT = 16
 MIN_LIMIT = 2

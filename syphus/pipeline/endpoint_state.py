@@ -17,6 +17,7 @@ from syphus.endpoints.prompt_cache import CACHE_FIELDS
 from syphus.endpoints.rate_limit_headers import stated_limits
 from syphus.endpoints.request import UnbuiltBody
 from syphus.errors import SyphusError
+from syphus.exchange import Request, SharedPrefix
 from syphus.pipeline.concurrency import ALONE_SECONDS, AdaptiveConcurrency, unproven_limit
 from syphus.pipeline.deadlines import Latencies
 from syphus.pipeline.health import EndpointHealth
@@ -26,7 +27,6 @@ from syphus.pipeline.rate_limits import Reservation, TokenBucket
 from syphus.pipeline.session_context import SessionLimits
 from syphus.pipeline.sharing import SharedLimits
 from syphus.text import format_duration
-from syphus.types import Request, SharedPrefix
 
 MANY_ERRORS = 0.15  #: share of the newest requests; above it, no row is asked twice at once
 _ERROR_WEIGHT = 0.01  #: of the newest request in that share

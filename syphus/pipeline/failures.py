@@ -25,6 +25,7 @@ from syphus.endpoints.classify import Action
 from syphus.endpoints.connections import NoReplyKind
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import BudgetError, ProviderError
+from syphus.exchange import Request
 from syphus.ledger.records import Entry, Row
 from syphus.pipeline.breaker import breaker_of
 from syphus.pipeline.endpoint_state import EndpointState
@@ -33,7 +34,7 @@ from syphus.pipeline.sender import Ask, Canary, SendResult, Suspect, Works, said
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
 from syphus.text import sentence
-from syphus.types import Outcome, ReasonKind, Request, State
+from syphus.types import Outcome, ReasonKind, State
 
 ALIKE = 3  #: different rows that must fail alike, without an answer to a later request
 UNLIKE = 5  #: the same if they fail in different ways, or before there was any answer

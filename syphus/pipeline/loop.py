@@ -16,6 +16,7 @@ from functools import partial
 from syphus.endpoints.classify import Action
 from syphus.endpoints.structured import with_form, without_form
 from syphus.errors import BudgetError, EnoughError, ImageError, PluginError, ProviderError, SyphusError
+from syphus.exchange import Completion
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.breaker import breaker_of
@@ -28,7 +29,7 @@ from syphus.pipeline.sender import Ask, Canary, RequestSender, SendResult, canne
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import Judgement, PluginFaultError, image_failure
 from syphus.pipeline.work_queue import EarlyFailure, WorkItem, WorkQueue
-from syphus.types import Completion, Outcome, ReasonKind, State
+from syphus.types import Outcome, ReasonKind, State
 
 REQUEST_LOG = logging.getLogger("syphus.requests")  #: gets each request and outcome as a debug message
 MAX_EARLY_FAILURES = 5  #: rows that may fail before any has succeeded; after that, the rows are not at fault

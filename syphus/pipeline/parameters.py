@@ -21,9 +21,9 @@ from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.prompt_cache import CACHE_OPTIONS
 from syphus.endpoints.refusals import Change, ChangeKind, apply_changes
 from syphus.endpoints.request import adapt_request
+from syphus.exchange import Request
 from syphus.ledger.sessions import get_meta
 from syphus.ledger.store import Store
-from syphus.types import Request
 
 ROWS_TO_BELIEVE = 2  #: rows that must be answered only without a field, if others were answered with it
 MAX_TRIES = 5  #: of changes to one row's request, so that it is sent six times at most

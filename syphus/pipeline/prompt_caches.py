@@ -31,7 +31,7 @@ from syphus.config.model_table import PromptCache
 from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_key, mark_body
 from syphus.endpoints.request import as_it_is
-from syphus.types import SharedPrefix, Usage
+from syphus.exchange import SharedPrefix, Usage
 
 WINDOW = 61.0  #: seconds in which a key is used as often as its machine takes in a minute; requests vary on their way
 FIRST_PATIENCE, MIN_PATIENCE = 10.0, 1.0  #: seconds that others wait for the first answer to a key

@@ -20,6 +20,7 @@ from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind, Re
 from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.endpoints.request import UnbuiltBody
 from syphus.errors import AddressError, BudgetError, ConfigError, ImageError, NodesLostError, ProviderError
+from syphus.exchange import Request
 from syphus.ledger.records import ANSWERED
 from syphus.ledger.sessions import RequestKind
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
@@ -31,7 +32,7 @@ from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import PluginFaultError
 from syphus.pipeline.work_queue import WorkItem
 from syphus.text import one_line, sentence
-from syphus.types import Outcome, Request, State
+from syphus.types import Outcome, State
 
 _INTERRUPTED = classify_no_reply(NoReplyError(NoReplyKind.INTERRUPTED, sent=True))
 _KINDS = {Action.PAUSE: RequestKind.LIMITED, Action.RETRY: RequestKind.FAILED}  # of requests without an answer

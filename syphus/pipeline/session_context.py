@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from syphus.exchange import Usage
 from syphus.ledger.records import Records
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.stage import Stage
 from syphus.pipeline.writer import Writer
-from syphus.types import State, Usage
+from syphus.types import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from syphus.errors import ImageError
+from syphus.exchange import Completion, Request
 from syphus.ledger.parts import PartOutcome
 from syphus.ledger.records import Row, StoredAnswer
-from syphus.types import Completion, Outcome, ReasonKind, Request, State
+from syphus.types import Outcome, ReasonKind, State
 
 
 class Judgement(NamedTuple):

@@ -22,6 +22,7 @@ import orjson
 
 from syphus.config.options import JUDGE_ALL, JUDGE_AUTO
 from syphus.errors import SyphusError, UnsatisfactoryError
+from syphus.exchange import BYTES_PER_TOKEN
 from syphus.formats.report import JUDGED_META, Report
 from syphus.formats.run_files import PairsFile
 from syphus.ledger.inputs import accept_input, register
@@ -56,7 +57,7 @@ from syphus.runs.prepare import PreparedRun, prepare_judge
 from syphus.runs.run_settings import CALIBRATE_JUDGE, GENERATE, JUDGE_PAIRS
 from syphus.runs.session import StageRunner
 from syphus.text import pluralize
-from syphus.types import BYTES_PER_TOKEN, Pair, Query, State
+from syphus.types import Pair, Query, State
 
 JUDGED_BAD = "judged bad"  #: a kind of bad answers: a query of which a pair is bad
 _SHARE = f"{JUDGE_PAIRS} share"  # meta: the largest share that was ever requested

@@ -19,6 +19,7 @@ from syphus.config.settings import Config, EmbeddingsConfig
 from syphus.endpoints.request import request_key
 from syphus.endpoints.routes import embeddings_route, unpack_vectors
 from syphus.errors import ConfigError, SyphusError
+from syphus.exchange import BYTES_PER_TOKEN, Completion, Request, Usage
 from syphus.ledger.batches import (
     add_text_batches,
     delete_pending_text_batches,
@@ -36,7 +37,7 @@ from syphus.runs.model_life import life_notice
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.session import StageRunner
 from syphus.text import format_dollars, format_tokens, pluralize
-from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, Request, State, Usage
+from syphus.types import Outcome, State
 
 WORDS = 256  #: of a text that are embedded, as for the sets of LLaVA in MIMIC-IT
 _BATCH_TOKENS = 32_000  # estimated; OpenAI accepts requests of up to 300,000

@@ -13,12 +13,13 @@ import orjson
 from syphus.endpoints.request import KEY_BYTES
 from syphus.endpoints.routes import check_vectors, pack_vectors
 from syphus.errors import ConfigError
+from syphus.exchange import Completion, Usage
 from syphus.ledger.records import Entry, NewAnswer, Records
 from syphus.ledger.sessions import Settings, begin_session, end_session
 from syphus.ledger.store import Store
 from syphus.model_names import LOCAL
 from syphus.text import one_line
-from syphus.types import Completion, Outcome, State, Usage
+from syphus.types import Outcome, State
 
 if TYPE_CHECKING:
     import numpy

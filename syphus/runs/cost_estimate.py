@@ -17,6 +17,7 @@ from syphus.config.settings import Config
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.prompt_cache import cache_rules, expected_cache_use
 from syphus.errors import ConfigError, DeclinedError
+from syphus.exchange import BYTES_PER_TOKEN, Usage
 from syphus.formats.report import Report
 from syphus.ledger.sessions import get_meta
 from syphus.ledger.store import Store
@@ -27,7 +28,6 @@ from syphus.runs.prepare import RunContext
 from syphus.runs.run_settings import requested_tier
 from syphus.runs.token_forecast import NO_ERROR, Range, Rows, RowSize, TokenModel, Tokens
 from syphus.text import format_budget, format_dollar_range, format_duration, format_tokens, pluralize
-from syphus.types import BYTES_PER_TOKEN, Usage
 
 _HOURS = 5400  # seconds, from which on times are given in hours
 _CLASSES = 64  # of rows by size, which are priced one by one

@@ -18,6 +18,7 @@ from syphus.config.options import Options
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError, RunError, UnsatisfactoryError
+from syphus.exchange import BYTES_PER_TOKEN, Completion, Request
 from syphus.formats.mimicit.data_yaml import add_description, write_description
 from syphus.io.text_files import missing
 from syphus.ledger.inputs import accept_input, register
@@ -33,7 +34,7 @@ from syphus.runs.run_log import keep_log
 from syphus.runs.run_settings import refuse_mixing
 from syphus.runs.session import StageRunner, open_run_folder
 from syphus.text import short_path
-from syphus.types import BYTES_PER_TOKEN, Completion, Message, Outcome, Pair, Query, Request, State
+from syphus.types import Message, Outcome, Pair, Query, State
 
 KEYS = ("Short", "Long")
 MAX_WORDS = {"Short": 100, "Long": 500}

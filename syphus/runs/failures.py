@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from syphus.config.pricing import Prices
+from syphus.exchange import BilledUsage, Usage
 from syphus.formats.report import Report
 from syphus.ledger.records import reopen
 from syphus.ledger.sessions import last_settings
@@ -16,7 +17,7 @@ from syphus.runs.outputs import invalidate_exports
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.run_settings import GENERATE
 from syphus.text import format_dollars, one_line, pluralize
-from syphus.types import BilledUsage, ReasonKind, State, Usage
+from syphus.types import ReasonKind, State
 
 _EXAMPLES = 3
 _ANSWERS_OF = """

@@ -22,6 +22,7 @@ from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.structured import AnswerFormat, AnswerRequest, answer_request, asked_format
 from syphus.errors import ImageError, UsageError
+from syphus.exchange import Completion, Request
 from syphus.formats.run_files import pair_lines
 from syphus.images.prompt.attachments import ImageAttachments
 from syphus.ledger.judged import DOUBTFUL
@@ -37,7 +38,7 @@ from syphus.runs.judge import pair_key
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.remedies import remedy
 from syphus.runs.run_settings import GENERATE
-from syphus.types import Completion, Message, Outcome, Pair, PromptImage, Query, ReasonKind, Request, State
+from syphus.types import Message, Outcome, Pair, PromptImage, Query, ReasonKind, State
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -11,10 +11,11 @@ from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.structured import AnswerFormat, answer_request, asked_format
 from syphus.errors import ImageError
+from syphus.exchange import Completion, Request
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.breaker import QualityBreaker
 from syphus.pipeline.stage import Judgement, image_failure
-from syphus.types import Completion, Message, Outcome, Query, Request, State
+from syphus.types import Message, Outcome, Query, State
 
 JUDGE_TEMPERATURE = 0.0
 

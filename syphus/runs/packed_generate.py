@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.structured import AnswerFormat, AnswerRequest, answer_request, asked_format
+from syphus.exchange import PACKED, Completion, Request, Usage
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.pipeline.breaker import QualityBreaker
@@ -25,7 +26,7 @@ from syphus.runs.packs import (
     pack_text,
     packed_size,
 )
-from syphus.types import PACKED, Completion, Outcome, Query, Request, State, Usage
+from syphus.types import Outcome, Query, State
 
 
 class PackedGenerateStage(GenerateStage):

@@ -21,10 +21,11 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from syphus.answers.parsing.json_forms import object_schema
+from syphus.exchange import PACKED, Completion
 from syphus.ledger.records import queries_between
 from syphus.ledger.store import Store
 from syphus.runs.run_settings import GENERATE
-from syphus.types import PACKED, Completion, Query
+from syphus.types import Query
 
 MOST_TOKENS = 16_384  #: that the answer to a pack may have: as much as every model of today takes
 LONGEST_TEXT = 2_000  #: characters of an annotation that is packed; a longer one is asked alone

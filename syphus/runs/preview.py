@@ -19,6 +19,7 @@ from syphus.config.sampling import resolve_sampling
 from syphus.endpoints.prompt_cache import has_own_cache_fields
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import ConfigError, InputError
+from syphus.exchange import BYTES_PER_TOKEN
 from syphus.images.prompt.attachments import ImageAttachments
 from syphus.io.text_files import BadRecords
 from syphus.ledger.inputs import content_digest, same_id
@@ -34,7 +35,7 @@ from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.quote import ROWS_BEFORE_RUN
 from syphus.runs.session import DEFAULT_ROUNDS
 from syphus.runs.token_forecast import RowSize, fit
-from syphus.types import BYTES_PER_TOKEN, Outcome, Query, State
+from syphus.types import Outcome, Query, State
 
 _BATCH = 1000  # rows that are written at once
 _SPARE = 1000  # rows that are drawn before the best of them are chosen

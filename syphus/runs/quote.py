@@ -17,6 +17,7 @@ from syphus.config.pricing import price_date
 from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import has_own_cache_fields
 from syphus.errors import SyphusError
+from syphus.exchange import BYTES_PER_TOKEN, Request
 from syphus.formats.report import Report
 from syphus.ledger.records import Records, Row, StoredAnswer
 from syphus.ledger.store import Store
@@ -39,7 +40,7 @@ from syphus.runs.run_settings import stored_limits
 from syphus.runs.session import DEFAULT_ROUNDS
 from syphus.runs.token_forecast import AnsweredRow, RowSize, TokenModel, Tokens, fit
 from syphus.text import align_columns, format_dollars, pluralize
-from syphus.types import BYTES_PER_TOKEN, Outcome, PromptImage, Query, Request, State
+from syphus.types import Outcome, PromptImage, Query, State
 
 STAGE = GenerateStage.name
 ROWS_BEFORE_RUN = 500  #: that are looked at before a run, which must start soon

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from syphus.types import Completion, Outcome, State
+from syphus.exchange import Completion
+from syphus.types import Outcome, State
 
 _ROOM_OR_STOP = (
     "Raise --max-tokens. If the answers go on and on, the server misses the model's end token: mend its chat template, "

@@ -15,12 +15,13 @@ import orjson
 
 from syphus.config.pricing import Prices
 from syphus.errors import InputError, SyphusError
+from syphus.exchange import BilledUsage, Usage
 from syphus.ledger.parts import marks
 from syphus.ledger.reviews import PairReview, ReviewLog, text_hash
 from syphus.ledger.serialization import load_pairs
 from syphus.ledger.store import Columns, Store
 from syphus.runs.row_verdicts import JudgedRow, PairCheck, read_checks
-from syphus.types import BilledUsage, Pair, State, Usage
+from syphus.types import Pair, State
 
 _GENERATE, _TRANSLATE = "generate", "translate"
 _NEAREST, _SIMILAR_AMONG = 3, 200_000  # ids that an error names; ids that are compared for it

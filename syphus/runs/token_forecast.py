@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
 
-from syphus.types import BYTES_PER_TOKEN
+from syphus.exchange import BYTES_PER_TOKEN
 
 LEVEL = 0.9  #: of all intervals
 MIN_ANSWERS = 8  #: from fewer, nothing is learnt

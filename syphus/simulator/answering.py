@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from random import Random
 
+from syphus.exchange import BYTES_PER_TOKEN, Usage
 from syphus.simulator.answer_form_types import DefectShares
 from syphus.simulator.auth import Client, check_parameters
 from syphus.simulator.chat_request import ChatRequest, images_of, read_chat
@@ -24,7 +25,6 @@ from syphus.simulator.prompt_reader import ParsedPrompt, PromptReader
 from syphus.simulator.replies import SimulatedReply
 from syphus.simulator.settings import Simulation
 from syphus.simulator.stats import BATCH_TIER, CLIENT_LEFT, RequestRecord, ServerStats, Tariff, read_tariffs
-from syphus.types import BYTES_PER_TOKEN, Usage
 
 
 @dataclass(slots=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import orjson
 
+from syphus.exchange import Usage
 from syphus.simulator.chat_request import ChatRequest
 from syphus.simulator.model_answers import SimulatedAnswer
 from syphus.simulator.profiles import PROFILES, Profile
 from syphus.simulator.prompt_reader import ParsedPrompt
 from syphus.simulator.replies import SimulatedReply, json_reply
-from syphus.types import Usage
 
 Json = dict[str, object]
 

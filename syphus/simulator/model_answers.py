@@ -8,6 +8,7 @@ from random import Random
 
 import orjson
 
+from syphus.exchange import Usage
 from syphus.simulator.annotation_facts import extract_facts
 from syphus.simulator.answer_form_types import DEFECTS, AnswerInput, DefectShares, Flaws
 from syphus.simulator.answer_forms import as_schema, break_json, schema_of
@@ -18,7 +19,6 @@ from syphus.simulator.pack_answers import PackItem, answer_schema, read_items, w
 from syphus.simulator.prompt_reader import ParsedPrompt
 from syphus.simulator.translation.form import OPINION, TRANSLATIONS
 from syphus.simulator.wording import to_second_person
-from syphus.types import Usage
 
 _NO_DEFECTS = DefectShares()
 _NEVER_DEFECTIVE = (PAIR_VERDICTS, VERDICT, DESCRIPTION, OPINION)

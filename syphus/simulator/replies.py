@@ -14,7 +14,7 @@ from http import HTTPStatus
 import orjson
 from aiohttp import web
 
-from syphus.types import Usage
+from syphus.exchange import Usage
 
 JSON = "application/json"
 _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # makes closing the socket send a reset

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
-from syphus.types import Usage
+from syphus.exchange import Usage
 
 CLIENT_LEFT = 499  #: the status of a request whose client disconnected before the answer; its cost is billed
 BATCH_TIER = "batch"  #: of the lines of a batch

@@ -20,6 +20,7 @@ from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.config.options import Options
 from syphus.config.settings import Config
 from syphus.errors import InterruptError, RunError, StorageError, SyphusError
+from syphus.exchange import BYTES_PER_TOKEN
 from syphus.formats.mimicit.entries import table_parts
 from syphus.formats.mimicit.writer import FORMAT_VERSION
 from syphus.formats.report import Report, TranslationResult, make_report, write_report
@@ -49,7 +50,7 @@ from syphus.translation.rounds import Rounds
 from syphus.translation.source_checker import checks_digest, recheck
 from syphus.translation.source_pairs import read_file_pairs, read_run_pairs
 from syphus.translation.stage import TranslationPlan, estimate_answer_tokens
-from syphus.types import BYTES_PER_TOKEN, ReasonKind, State
+from syphus.types import ReasonKind, State
 
 DEFAULT_ROUNDS = 6  #: retries of one text in one language, without `--max-rounds`
 

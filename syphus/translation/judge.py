@@ -16,6 +16,7 @@ import orjson
 from syphus.answers.translation import LANGUAGES, Translatable
 from syphus.answers.translation.judge_prompt import NO_FAULT, VERDICT_SCHEMA, judge_messages, read_verdict
 from syphus.errors import SyphusError
+from syphus.exchange import BYTES_PER_TOKEN
 from syphus.formats.report import Report
 from syphus.formats.translation_report import JUDGE_STAGE, TRANSLATE_STAGE
 from syphus.ledger.inputs import accept_input, register
@@ -30,7 +31,7 @@ from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric
 from syphus.runs.prepare import RunContext
 from syphus.runs.session import StageRunner
 from syphus.text import pluralize
-from syphus.types import BYTES_PER_TOKEN, Message, Query, ReasonKind, State
+from syphus.types import Message, Query, ReasonKind, State
 
 _SHARE = f"{JUDGE_STAGE} share"  # meta: the largest share that was ever requested
 _VERDICT_TOKENS = 40  # of a typical verdict

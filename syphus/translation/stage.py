@@ -16,6 +16,7 @@ from syphus.answers.translation import Term, Translatable, is_english
 from syphus.endpoints.chat_reply import unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.structured import answer_request, asked_format
+from syphus.exchange import BYTES_PER_TOKEN, Completion, Request
 from syphus.formats.translation_report import RETRY_STAGE, TRANSLATE_STAGE
 from syphus.ledger.parts import PartOutcome, StoredPart, chunk_id, parts_of, texts_by_id, texts_by_number
 from syphus.ledger.records import Row, StoredAnswer
@@ -25,7 +26,7 @@ from syphus.translation.chunks import Chunk, dump_texts, load_texts, parse_chunk
 from syphus.translation.prompts import RetryItem, Target, TranslationPrompt, items_prompt, languages_prompt
 from syphus.translation.responses import AnswerMembers, read_members, read_translation
 from syphus.translation.source_checker import SourceChecker, feedback
-from syphus.types import BYTES_PER_TOKEN, Completion, Outcome, ReasonKind, Request, State
+from syphus.types import Outcome, ReasonKind, State
 
 # These texts are stored in ledgers.
 INCOMPLETE = "not in every language"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from syphus.config.pricing import Prices
+from syphus.exchange import BilledUsage, Usage
 from syphus.formats.translation_report import TRANSLATE_STAGE
 from syphus.ledger.parts import chunk_id, marks, parts_of
 from syphus.ledger.serialization import StoredPair, load_stored_pairs
@@ -14,7 +15,7 @@ from syphus.ledger.store import Columns, Store
 from syphus.ledger.summary import has_parts
 from syphus.runs.row_text import find_marks
 from syphus.runs.run_settings import stored_prices
-from syphus.types import BilledUsage, State, Usage
+from syphus.types import State
 from syphus.viewer.query_images import images_of_query, sent_images
 
 _MOST_ANSWERS = 100  #: of a query

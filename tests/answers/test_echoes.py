@@ -14,11 +14,12 @@ from syphus.answers.cleaning import GENERAL_RULES, Context, clean
 from syphus.answers.cleaning.sent_texts import NOTHING_SENT, SentTexts
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.request import RequestBuilder
+from syphus.exchange import Completion, Usage
 from syphus.ledger.records import Row
 from syphus.plugins.contract import load_prompt_template
 from syphus.plugins.discovery import find_plugin
 from syphus.runs.generate import GenerateStage, GenerationContext
-from syphus.types import Completion, Outcome, Usage
+from syphus.types import Outcome
 
 NOTES = "the blue car is gone\na woman with a dog walks along the road"
 ASKED = "What has changed?"

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from syphus.config.pricing import Price
+from syphus.exchange import Usage
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
 from syphus.pipeline.endpoint_state import EndpointState
@@ -27,7 +28,7 @@ from syphus.pipeline.observer import RunView
 from syphus.pipeline.progress_lines import ProgressFormatter, Segment, fit
 from syphus.pipeline.session_context import SessionLimits, SessionStats
 from syphus.progress import LiveObserver, PlainObserver, make_observer
-from syphus.types import State, Usage
+from syphus.types import State
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,7 +17,7 @@ from wire import completion, in_thread, reply, serving
 
 from syphus.config.model_table import ModelTable, PricePerMillion, shipped_models
 from syphus.config.pricing import load_prices, price_date
-from syphus.types import Usage
+from syphus.exchange import Usage
 
 MINI = PricePerMillion(input=0.15, cached_input=0.075, output=0.60)
 OWN = {"mine": PricePerMillion(input=1.0, output=3.0), "mine-2026-01-31": PricePerMillion(input=9.0, output=9.0)}

@@ -15,12 +15,13 @@ from syphus.config.options import Options
 from syphus.config.secrets import SecretRedactor
 from syphus.endpoints.request import RequestBuilder
 from syphus.errors import InputError, RunError
+from syphus.exchange import Completion, Usage
 from syphus.ledger.records import Row
 from syphus.main_job import run
 from syphus.plugins.contract import AbstractDataset, load_prompt_template, queries
 from syphus.plugins.discovery import find_plugin, shipped_folder
 from syphus.runs.generate import GenerateStage, GenerationContext
-from syphus.types import Completion, Outcome, Query, State, Usage
+from syphus.types import Outcome, Query, State
 
 EXAMPLES = shipped_folder("examples") / "scene_navigation"
 

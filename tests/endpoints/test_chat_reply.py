@@ -9,7 +9,8 @@ from multidict import CIMultiDict
 
 from syphus.endpoints.chat_reply import READ_ELSEWHERE, classify_chat_reply, unusable_outcome
 from syphus.endpoints.classify import Action, ReplyVerdict
-from syphus.types import Completion, Outcome, State, Usage
+from syphus.exchange import Completion, Usage
+from syphus.types import Outcome, State
 
 
 def answer(**fields: object) -> dict[str, object]:

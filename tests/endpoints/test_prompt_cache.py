@@ -10,9 +10,10 @@ import pytest
 from syphus.config.model_table import PromptCache
 from syphus.endpoints.prompt_cache import CacheUse, cache_key, expected_cache_use, mark_body
 from syphus.endpoints.request import RequestBuilder
+from syphus.exchange import Request
 from syphus.simulator.chat_request import read_chat
 from syphus.simulator.prompt_cache import CacheSettings, SimulatedCache
-from syphus.types import Message, Request
+from syphus.types import Message
 
 MARKED = PromptCache(kind="marked", minimum=1024, minutes=30, requests_per_minute=15)
 PREFIX = PromptCache(kind="prefix", minimum=1024, step=128, requests_per_minute=15)

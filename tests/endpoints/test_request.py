@@ -13,7 +13,8 @@ import pytest
 
 from syphus.endpoints.refusals import Change, ChangeKind
 from syphus.endpoints.request import KEY_BYTES, RequestBuilder, adapt_request, output_limit
-from syphus.types import Message, Request
+from syphus.exchange import Request
+from syphus.types import Message
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "gpt-4o-mini"

@@ -15,6 +15,7 @@ import pytest
 
 from syphus.config.pricing import load_prices
 from syphus.errors import InputError
+from syphus.exchange import BilledUsage, Completion, Usage
 from syphus.formats.report import make_report
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
 from syphus.ledger.parts import PartOutcome
@@ -34,7 +35,7 @@ from syphus.ledger.sessions import (
 )
 from syphus.ledger.store import FILE, Columns, Store, open_for_reading, open_for_writing
 from syphus.ledger.summary import EndpointUse, count_endpoints, count_part_spending, count_queries, count_spending
-from syphus.types import BilledUsage, Completion, Outcome, Pair, Query, State, Usage
+from syphus.types import Outcome, Pair, Query, State
 
 STAGE = "generate"
 OK, INVALID, TRUNCATED, REFUSED, FAILED, PENDING = State

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from syphus.exchange import Completion, Usage
 from syphus.ledger.inputs import accept_input, register, reject_input
 from syphus.ledger.records import Entry, NewAnswer, Records, Row, reopen
 from syphus.ledger.schema import BILLS, COUNTED, WITHOUT_TALLIES, Pace
 from syphus.ledger.sessions import RequestCounts, begin_session
 from syphus.ledger.store import FILE, Store, open_for_reading, open_for_writing
-from syphus.types import Completion, Outcome, Pair, Query, State, Usage
+from syphus.types import Outcome, Pair, Query, State
 
 _BILL = (
     "session, endpoint, model, service_tier, regional, prompt_size, form, sum(answers), sum(seconds), "

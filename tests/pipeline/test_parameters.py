@@ -13,10 +13,11 @@ from harness import KEY, run_rows, server
 from processes import Watch, command, start
 
 from syphus.endpoints.refusals import Change, ChangeKind
+from syphus.exchange import Request
 from syphus.pipeline.parameters import LearnedParameters, RowChanges
 from syphus.simulator.profiles import PROFILES
 from syphus.simulator.stats import ServerStats
-from syphus.types import Request, State
+from syphus.types import State
 
 OK, FAILED = State.OK, State.FAILED
 EVERYTHING = {"verbosity": "low", "prompt_cache_key": "k", "reasoning_effort": "minimal"}

@@ -11,9 +11,10 @@ from simulated_session import FakeServer, Prompt, simulate
 from syphus.config.model_table import PromptCache
 from syphus.endpoints.connections import Reply
 from syphus.endpoints.prompt_cache import expected_cache_use
+from syphus.exchange import SharedPrefix, Usage
 from syphus.pipeline.prompt_caches import FIRST_PATIENCE, JUDGED_AFTER, WINDOW, KeyPool, PromptCaches
 from syphus.simulator.prompt_cache import CacheSettings, SimulatedCache
-from syphus.types import Message, SharedPrefix, Usage
+from syphus.types import Message
 
 RULES = PromptCache(kind="marked", minimum=1024, minutes=30, requests_per_minute=15)
 AUTOMATIC = PromptCache(kind="prefix", minimum=1024, step=128, requests_per_minute=15)

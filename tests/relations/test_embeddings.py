@@ -20,10 +20,11 @@ from syphus.declarations import Relation
 from syphus.endpoints.classify import Action, ReplyVerdict
 from syphus.endpoints.routes import EmbeddingsClassifier, pack_vectors, unpack_vectors
 from syphus.errors import BudgetError, ConfigError, ProviderError
+from syphus.exchange import Request
 from syphus.ledger.batches import texts_with_vectors, texts_without_vector
 from syphus.ledger.store import open_for_reading
 from syphus.simulator import SimulatedServer
-from syphus.types import Request, State
+from syphus.types import State
 
 STAGE = "embed vectors"
 

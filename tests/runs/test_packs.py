@@ -12,11 +12,12 @@ from harness import HERE, Ran, run_rows, server
 
 from syphus.config.options import Options
 from syphus.errors import ConfigError
+from syphus.exchange import PACKED, Completion, Usage
 from syphus.pipeline.observer import Observer
 from syphus.runs.clean import clean_run
 from syphus.runs.packs import PackedItem, label, own_part, pack_schema, pack_text
 from syphus.simulator.pack_answers import PACK_SLIPS
-from syphus.types import PACKED, Completion, Query, State, Usage
+from syphus.types import Query, State
 
 WORDS = (
     "kettle",

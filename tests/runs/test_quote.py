@@ -23,12 +23,13 @@ from syphus.config.options import Options, QuoteOptions
 from syphus.config.pricing import Price
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.errors import ConfigError, NoEndpointError, UsageError
+from syphus.exchange import Usage
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.cost_estimate import AskedModel, CostEstimator, Speed
 from syphus.runs.quote import PendingRow, Quote, Survey, choose_pilot, quote_lines
 from syphus.runs.token_forecast import MIN_ANSWERS, AnsweredRow, Rows, RowSize, Tokens, fit
 from syphus.text import format_dollar_range
-from syphus.types import State, Usage
+from syphus.types import State
 
 ROWS = 40
 PRICES = {"prices": {"chat": {"input": 1.0, "output": 10.0}}}

@@ -15,12 +15,12 @@ import pytest
 import syphus
 from syphus.answers.parsing.json_forms import PAIRS_FORM, object_schema, schema_problem
 from syphus.endpoints.structured import EARLY, WINDOW, AnswerFormat, AnswerFormats
+from syphus.exchange import Request
 from syphus.ledger.store import open_for_reading
 from syphus.pipeline.concurrency import FormTrial
 from syphus.plugins.contract import structured_form
 from syphus.plugins.discovery import find_plugin
 from syphus.simulator import Simulation, serve_in_thread
-from syphus.types import Request
 
 SHIPPED = ("SpotTheDifference.change", "FunQA_mcqa.funqa", "FunQA_translation.funqa", "SceneNavigation.3d",
            "LlavaDetail.llava", "LlavaReasoning.llava")  # fmt: skip

@@ -22,6 +22,7 @@ from syphus.endpoints.chat_reply import classify_chat_reply
 from syphus.endpoints.classify import ReplyVerdict
 from syphus.endpoints.connections import NoReplyError, NoReplyKind, Reply
 from syphus.endpoints.request import RequestBuilder
+from syphus.exchange import Completion, Request
 from syphus.ledger.inputs import register
 from syphus.ledger.records import Entry, Records, Row, StoredAnswer
 from syphus.ledger.sessions import begin_session
@@ -41,7 +42,7 @@ from syphus.pipeline.writer import Writer
 from syphus.simulator.chat_request import read_chat
 from syphus.simulator.prompt_cache import CacheLookup, SimulatedCache
 from syphus.simulator.prompt_reader import PromptReader
-from syphus.types import Completion, Message, Outcome, Query, Request, State
+from syphus.types import Message, Outcome, Query, State
 
 STAGE = "generate"
 _LONGEST = 86_400.0  # simulated seconds, after which a session hangs

@@ -10,9 +10,9 @@ from random import Random
 
 import orjson
 
+from syphus.exchange import BYTES_PER_TOKEN
 from syphus.simulator.batches.batch_job import Json
 from syphus.simulator.replies import JSON, SimulatedReply
-from syphus.types import BYTES_PER_TOKEN
 
 _PAUSE_EVERY = 500  # lines; validation lets others work in between
 _MOST_ERRORS = 100

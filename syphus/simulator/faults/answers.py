@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from syphus.exchange import Usage
 from syphus.simulator.answer_form_types import DEFECTS
 from syphus.simulator.completion import Exchange, choice_object, completion_object, filter_results
 from syphus.simulator.faults.table import Cost, ReplyMaker, add_fault, fault
 from syphus.simulator.model_answers import SimulatedAnswer, answer_about, answer_with_defect
 from syphus.simulator.replies import SimulatedReply, json_reply
-from syphus.types import Usage
 
 _SORRY = "I'm sorry, but I can't assist with that."
 
