@@ -3,6 +3,7 @@
 admission.py        holds each request back until the limits and the budget allow it
 breaker.py          stops a run whose answers get worse by more than chance
 budget.py           the money and the requests that a run may spend, and the estimate of a request's tokens
+canary.py           tells an endpoint that is down from rows that it always refuses
 concurrency.py      starts the workers, and adapts the number of requests where a server states no limits
 deadlines.py        the timeout of a request, from the latencies so far, by a clock that does not count sleep
 drift_test.py       whether a share has risen during a run, with a known rate of false alarms

@@ -28,9 +28,10 @@ from syphus.errors import BudgetError, ProviderError
 from syphus.exchange import Request
 from syphus.ledger.records import Entry, Row
 from syphus.pipeline.breaker import breaker_of
+from syphus.pipeline.canary import Canary, Suspect, Works
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.retry import MAX_REQUESTS
-from syphus.pipeline.sender import Ask, Canary, SendResult, Suspect, Works, said_to_all
+from syphus.pipeline.sender import Ask, SendResult, said_to_all
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.work_queue import WorkItem, WorkQueue
 from syphus.text import sentence

@@ -20,12 +20,13 @@ from syphus.exchange import Completion
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
 from syphus.pipeline.breaker import breaker_of
+from syphus.pipeline.canary import Canary, canned_suspect
 from syphus.pipeline.concurrency import FormTrial, SlowStart, WorkerPool, guard
 from syphus.pipeline.failures import FailureHandler
 from syphus.pipeline.health import FirstAnswers
 from syphus.pipeline.hedging import Hedger
 from syphus.pipeline.parameters import ParameterLearning, RowChanges
-from syphus.pipeline.sender import Ask, Canary, RequestSender, SendResult, canned_suspect
+from syphus.pipeline.sender import Ask, RequestSender, SendResult
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import Judgement, PluginFaultError, image_failure
 from syphus.pipeline.work_queue import EarlyFailure, WorkItem, WorkQueue
@@ -348,8 +349,7 @@ class Loop:
             suspect = canned_suspect(item, result, outcome, answer.n)
             is_ours = not (is_billed and self._first_answers.is_active)
             if self._failures.judge_text(suspect, outcome, is_final=is_ours and not (asks_again or entry.parts)):
-                pending = entry._replace(retry_reason=outcome.reason, reopened=True)
-                if await self._session.writer.put(pending):
+                if await self._session.writer.put(entry._replace(retry_reason=outcome.reason, reopened=True)):
                     again = item.next_round(answer.n, outcome.reason, counts=False)
                     await self._failures.set_aside(suspect._replace(item=again))
                 return True

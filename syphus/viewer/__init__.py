@@ -1,6 +1,5 @@
 """The local page that shows runs while they work and afterwards, and on which people review pairs.
 
-browser.py              open the user's browser, and find the folder for what the viewer keeps
 comparison.py           the queries of several runs beside each other
 control_routes.py       steer a run from its page, and offer the numbers of all runs to Prometheus
 events.py               what changes in a run while people look at it
@@ -27,7 +26,7 @@ run_list.py             the runs in the folders given, and their names in addres
 run_routes.py           answer what the pages ask about runs
 run_statistics.py       pairs, words and images of a run, exactly or from a sample
 security.py             who may talk to the viewer
-server.py               the routes of all modules, and serving them until Ctrl-C
+server.py               the routes of all modules, serving them until Ctrl-C, and the user's browser
 side_index.py           the viewer's own index of a run: words, models, sessions, repairs
 translation_numbers.py  the numbers of a translation for its page
 viewer.py               what the routes share: runs, numbers, events, threads

@@ -9,19 +9,22 @@ import asyncio
 import contextlib
 import ctypes
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from html import escape
 from pathlib import Path
+from webbrowser import Error, open_new_tab
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from syphus.errors import ConfigError
 from syphus.viewer import control_routes, report_routes, reviews_api, run_routes
-from syphus.viewer.browser import open_browser
 from syphus.viewer.replies import with_errors
+from syphus.viewer.side_index import cache_folder
 from syphus.viewer.viewer import Viewer
 
 PORT = 8777  #: if it is free and the user names none
@@ -30,6 +33,7 @@ _MAX_BODY = 1 << 20  #: bytes that a page may send
 _BACKLOG = 64  #: connections that are accepted at once
 _MOST_CONNECTIONS = 256  #: before others are refused; a browser opens six
 _M_ARENA_MAX = -8  #: of malloc.h
+_PRIVATE_FILE = 0o600
 _IDLE_SECONDS = 20.0  #: that a connection may take to send a request
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {
@@ -190,3 +194,22 @@ async def _view(viewer: Viewer, port: int | None, browser: bool) -> None:
         await stop.wait()
         if opened is not None:
             opened.unlink(missing_ok=True)
+
+
+def open_browser(address: str) -> Path | None:
+    """Open an address in the user's browser; return a file that is of no use once the browser has read it.
+
+    The address has a token, and all users of a machine see the arguments of a program. So the browser gets a private
+    file that leads to the address. Without a screen nothing happens: a browser for text would take the terminal.
+    """
+    if sys.platform.startswith("linux") and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        return None
+    try:
+        path = cache_folder() / f"open-{os.getpid()}.html"
+        path.touch(_PRIVATE_FILE)
+        path.write_text(f'<!doctype html><meta http-equiv="refresh" content="0;url={escape(address)}">\n', "utf-8")
+    except OSError:
+        return None
+    with contextlib.suppress(Error):
+        open_new_tab(path.as_uri())
+    return path

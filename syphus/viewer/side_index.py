@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from syphus.errors import SyphusError
-from syphus.viewer.browser import cache_folder
 from syphus.viewer.index_writer import IndexWriter
 from syphus.viewer.query_filter import Text
 
@@ -25,6 +24,16 @@ _FOLLOW_SECONDS = 5.0  #: between looks at a run that is being looked at
 _OLD_SECONDS = 30 * 86400.0  #: after which an index that nobody used is deleted
 _LOW_PRIORITY = 15
 _CACHE = 2000  #: KiB
+_PRIVATE_FOLDER = 0o700
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for what the viewer keeps and can make again; create it. Raises `OSError`."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    parent = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
+    folder = parent / "syphus" / "viewer"
+    folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    return folder
 
 
 class SideIndex:
