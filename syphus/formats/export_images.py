@@ -34,7 +34,7 @@ IMAGES_FOLDER, VIDEOS_FOLDER = "images", "videos"
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WebP": ".webp", "BMP": ".bmp", "TIFF": ".tif",
              "PPM": ".ppm", "JPEG 2000": ".jp2", "AVIF": ".avif"}  # fmt: skip
 _SHOWN = 3  # missing images in a message
-_CACHE = 16_000  # KiB
+_CACHE = 4_000  # KiB; images are mostly used in the order in which they were noted
 _LARGE_GROUP = 16_000_000  # bytes of a group of rows, from which on a store is read in one pass
 _COPY_BYTES = 1 << 20
 

@@ -48,8 +48,8 @@ class ImageStore:
 
     def _find(self, image_id: str) -> ImageLocation | None:
         """Find an image by its id, by another Unicode form of it, or by the name that `export` gave its file."""
-        names = (*normal_forms(image_id), hashed_stem(image_id, image_id))
-        return next(filter(None, map(self._index.find, names)), None)
+        found = next(filter(None, map(self._index.find, normal_forms(image_id))), None)
+        return found or self._index.find(hashed_stem(image_id, image_id))
 
     def __len__(self) -> int:
         with self._lock:

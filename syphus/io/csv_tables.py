@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from syphus.errors import InputError
 from syphus.io.record_reader import RecordReader
 from syphus.io.records import annotation_file
-from syphus.io.text_files import Position, TextSource
+from syphus.io.text_files import Position, TextSource, text_problem
 from syphus.text import pluralize
 
 DELIMITERS = ",\t;|"
@@ -97,12 +97,15 @@ class CsvReader(RecordReader):
                 break
             if len(cells) != count and cells and not (cells := self._fitted(cells)):
                 continue
-            if cells and self._note(cells):
+            if cells and self.source.invalid and any(map(text_problem, cells)):
+                self._collect(self._error(self._decoding_problem()))
+            elif cells and self._note(cells):
                 yield dict(zip(names, cells, strict=True))
         self._done = True
 
     def header(self) -> Any:
         """Detect the form, read the names of the columns, and return the reader of the rows."""
+        self.source.keeps_invalid = True
         beginning = self.source.read(SAMPLE)
         if not beginning.strip():
             raise InputError(f"{self.path}: {self._decoding_problem() or 'the file is empty'}")
@@ -118,6 +121,8 @@ class CsvReader(RecordReader):
                 self.names = column_names(next((cells for cells in reader if cells), []))
             except csv.Error as error:
                 raise InputError(f"{self.path}: header (line 1): {self._csv_problem()}") from error
+            if any(map(text_problem, self.names)):
+                raise InputError(f"{self.path}: header (line 1): {self._decoding_problem()}")
         elif twice := next((name for name, count in Counter(self.names).items() if count > 1), ""):
             raise InputError(f'{self.path}: columns: "{twice}" comes twice')
         return reader
@@ -183,7 +188,7 @@ class CsvReader(RecordReader):
         )
 
     def _decoding_problem(self) -> str:
-        problem = self.source.problem
+        problem = self.source.problem or self.source.invalid
         return f'{problem}, or use read_csv(path, encoding="cp1252")' if "Latin-1" in problem else problem
 
     def _error(self, problem: str) -> InputError:

@@ -19,7 +19,7 @@ from syphus.io.record_reader import Record
 from syphus.io.records import annotation_file, missing_file, read_json, read_json_items, read_jsonl
 from syphus.io.tables import read_parquet
 from syphus.io.text_files import BadRecords, bad_records, local_file, open_file
-from syphus.text import pluralize, split_words
+from syphus.text import split_words
 
 Path_: TypeAlias = tuple[str | int, ...]  # the keys that lead to a value; LIST stands for each element of a list
 
@@ -30,6 +30,7 @@ _PEEK = 1 << 20  # bytes
 _FILE = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|tiff?|ppm|mp4|avi|webm|mkv|mov)(?:\?.*|#\d+)?\Z", re.IGNORECASE)
 _URL = re.compile(r"(?:https?|s3|gs)://\S+\Z")
 _FEW_KEYS = 20  # an object of more lists is one of rows
+_ODD = 0.05  # share of rows up to which a column is what it is in all the others
 
 
 @dataclass
@@ -59,9 +60,9 @@ class Column:
 
     @cached_property
     def texts(self) -> list[str]:
-        """The values, if all are text; otherwise []."""
-        values = self.values
-        return [each for each in values if isinstance(each, str)] if all(isinstance(v, str) for v in values) else []
+        """The values that are text, if nearly all are; otherwise []."""
+        texts = [each for each in self.values if isinstance(each, str)]
+        return texts if len(self.values) - len(texts) <= _ODD * len(self.values) else []
 
     @cached_property
     def words(self) -> float:
@@ -79,15 +80,18 @@ class Column:
 
     @cached_property
     def is_key(self) -> bool:
-        """Whether each row has one value that can identify something: a whole number, or text of one line."""
-        values = self.values
-        fits = self.is_single and len(values) == len(self.cells)
-        return fits and all(_is_key(value) for value in values)
+        """Whether nearly each row has one value that can identify something: a whole number, or text of one line."""
+        return self.is_single and len(self.cells) - len(self.keys) <= _ODD * len(self.cells)
+
+    @cached_property
+    def keys(self) -> list[object]:
+        """The values that can identify something."""
+        return [value for value in self.values if _is_key(value)]
 
     @cached_property
     def distinct(self) -> int:
-        """The number of different values."""
-        return len({str(value) for value in self.values})
+        """The number of different values that can identify something."""
+        return len({str(value) for value in self.keys})
 
 
 def _is_no_sentence(text: str) -> bool:
@@ -122,8 +126,10 @@ class Shape:
         """What is to be said about the records that can't be read; "" if there are none."""
         if not self.problems:
             return ""
-        records = pluralize(len(self.problems), "record can't be read", "records can't be read")
-        return f"{records}, the first: {self.problems[0]}; --allow-bad-rows counts them as failed"
+        if len(self.problems) == 1:
+            return f"1 record can't be read: {self.problems[0]}; --allow-bad-rows counts it as failed"
+        count = f"{len(self.problems):,} records can't be read"
+        return f"{count}, the first: {self.problems[0]}; --allow-bad-rows counts them as failed"
 
 
 def look_at(path: str) -> Shape:
@@ -187,6 +193,9 @@ def _guess_encoding(path: str, start: bytes) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError as error:
+        foreign = [line for line in start.split(b"\n")[:-1] if not line.isascii()]
+        if sum(map(_is_utf8, foreign)) > len(foreign) / 2:  # with some bad lines
+            return ""
         runs = re.findall(rb"[\x80-\xff]+", start)
         if sum(len(run) == 1 for run in runs) < len(runs) * 0.8 or error.object is None:
             raise InputError(
@@ -194,6 +203,14 @@ def _guess_encoding(path: str, start: bytes) -> str:
             ) from error
         return "cp1252"
     return ""
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_data(rows: list[list[str]]) -> bool:

@@ -158,8 +158,8 @@ def _guess(shape: Shape, source: str, text: str, id_column: str) -> _Guess:
     if id_column:
         guess.key = _named(id_column, shape, source, "--id")
     elif shape.keys is None:
-        guess.key = _key_column(others, image, shape.rows)
-    guess.grouped = guess.key is not None and _key_count(guess.key) < shape.rows
+        guess.key = _key_column(others, image)
+    guess.grouped = guess.key is not None and _key_count(guess.key) < len(guess.key.keys)
     if guess.grouped and image is not None and _key_count(image) > _key_count(guess.key or image):
         guess.image = None  # one image of several
     guess.used = {column.name for column in (*texts, guess.key, guess.image) if column is not None}
@@ -198,13 +198,13 @@ def _without_number(path: Path_) -> Path_:
     return tuple(re.sub(r"[_ .-]*\d+$", "", key) if isinstance(key, str) else key for key in path)
 
 
-def _key_column(columns: list[Column], image: Column | None, rows: int) -> Column | None:
+def _key_column(columns: list[Column], image: Column | None) -> Column | None:
     """Return the column that identifies the rows, or groups of them; None if there is none."""
     keys = [column for column in columns if column.is_key and column.words < 8]
-    unique = [column for column in keys if column.distinct == rows and _key_count(column) == rows]
+    unique = [column for column in keys if column.distinct == _key_count(column) == len(column.keys)]
     named = [column for column in unique if _ID_NAMES.search(column.name) or column is image]
     groups = [c for c in keys if c is image or (_ID_NAMES.search(c.name) and _IMAGE_NAMES.search(c.name))]
-    repeated = [column for column in groups if 1 < _key_count(column) <= rows * 0.8]
+    repeated = [column for column in groups if 1 < _key_count(column) <= len(column.keys) * 0.8]
     if repeated:
         return max(repeated, key=lambda column: (column is image, _key_count(column)))
     for column in (*(c for c in named if c.name.lower() == "id"), *(c for c in named if c is image), *named):
@@ -216,7 +216,7 @@ def _key_column(columns: list[Column], image: Column | None, rows: int) -> Colum
 
 def _key_count(column: Column) -> int:
     """Return the number of different keys: `1.jpg#0` and `1.jpg#1` are captions of one image."""
-    return len({_plain_key(str(value), column) for value in column.values})
+    return len({_plain_key(str(value), column) for value in column.keys})
 
 
 def _plain_key(value: str, column: Column) -> str:

@@ -179,6 +179,31 @@ def test_bad_rows_are_collected_one_by_one(tmp_path: Path) -> None:
         bad_records.set(None)
 
 
+def test_a_row_that_is_not_utf8_is_a_bad_row_wherever_it_stands(tmp_path: Path) -> None:
+    rows = [f"{n},naïve “café” {n}".encode() for n in range(20_000)]
+    for place in (0, 9_000, 19_999):
+        rows[place] = f"{place},naïve".encode("latin-1")
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\n".join([b"id,caption", *rows]) + b"\n")
+    bad = BadRecords()
+    before = bad_records.set(bad)
+    try:
+        read = list(read_csv(path))
+    finally:
+        bad_records.reset(before)
+    assert len(read) == len(rows) - 3
+    assert [row["caption"] for row in read[::5000]] == [f"naïve “café” {row['id']}" for row in read[::5000]]
+    assert [problem.partition(": ")[2].partition(": ")[0] for problem in bad.problems] == [
+        "record 1 (line 2)", "record 9001 (line 9002)", "record 20000 (line 20001)",
+    ]  # fmt: skip
+
+
+def test_a_header_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("bild,größe\n1,x\n".encode("latin-1"))
+    assert "header (line 1): invalid UTF-8" in fails(read_csv(path), tmp_path)
+
+
 def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     path = save(tmp_path / "a.csv", "id,caption\n" + "".join(f"{n},{'a dog ' * 20}\n" for n in range(40_000)))
     tracemalloc.start()

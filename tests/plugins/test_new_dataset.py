@@ -259,8 +259,28 @@ def test_a_bad_row_is_left_out_and_named_and_queries_are_counted(tmp_path: Path,
     said = new_dataset("Street", tmp_path / "a.jsonl", folder=tmp_path).lines
     assert said[0].endswith("JSON Lines, 30 rows, 10 queries")
     note = next(line for line in said if "--allow-bad-rows" in line)
-    assert note.startswith("Note: 1 record can't be read, the first: ")
+    assert note.startswith("Note: 1 record can't be read: ")
     assert "record 16 (line 16)" in note
+
+
+@pytest.mark.parametrize(
+    "odd", ['{"image": "99.jpg", "caption": 7}', '{"caption": "A cat."}', '{"image": "", "caption": "A cat."}', '["x"]']
+)
+def test_a_row_of_another_kind_does_not_change_what_the_columns_are(tmp_path: Path, odd: str) -> None:
+    rows = [json.dumps({"image": f"{n}.jpg", "caption": f"A man rides horse {n}."}) for n in range(30)]
+    (tmp_path / "a.jsonl").write_text("\n".join([*rows[:15], odd, *rows[15:]]), "utf-8")
+    said = new_dataset("Street", tmp_path / "a.jsonl", folder=tmp_path).lines
+    assert said[1:4] == ("  id      image", "  text    caption", "  images  image")
+    assert any("record 16 (line 16)" in line and "--allow-bad-rows" in line for line in said)
+
+
+def test_a_line_in_another_encoding_is_a_bad_row_of_a_utf8_file(tmp_path: Path) -> None:
+    rows = [f"{n}.jpg,A café with {n} chairs".encode() for n in range(30)]
+    rows[20] = "20.jpg,a café in the rain".encode("latin-1")
+    (tmp_path / "a.csv").write_bytes(b"\n".join([b"image,caption", *rows]) + b"\n")
+    said = new_dataset("Street", tmp_path / "a.csv", folder=tmp_path).lines
+    assert said[0].endswith("CSV, 29 rows")
+    assert any("record 21 (line 22): invalid UTF-8" in line for line in said)
 
 
 def test_the_columns_of_many_rows_are_found_in_a_moment() -> None:
