@@ -1,4 +1,4 @@
-"""What the cleaning rules are worth: how often they find a fault, and how often they reject a sound answer.
+"""How good the cleaning rules are: how often they find a fault, and how often they reject a sound answer.
 
     python benchmarks/quality.py [--misses] [--part development]
 

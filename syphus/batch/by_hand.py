@@ -70,7 +70,7 @@ async def ingest_by_hand(
                 f"{names}: none of its {pluralize(strange.unknown + strange.unreadable, 'line')} belongs to a request "
                 "that this run waits for. Is it the result of another run's file?"
             )
-        raise InputError(f"{names}: it brings no result that this run does not have.")
+        raise InputError(f"{names}: this run has all its results already.")
     for shard in shards:
         if found[shard.id].known:
             await lifecycle.settle_by_hand(shard, found[shard.id], strange)

@@ -249,10 +249,10 @@ class Creation:
         mine = [each for each in batches if each.fingerprint == shard.fingerprint]
         mine = mine or [each for each in batches if each.input_file and each.input_file == shard.file_id]
         if not mine:
-            self._desk.say(f"No batch of shard {shard.id} is listed: its creation had not arrived.")
+            self._desk.say(f"No batch of shard {shard.id} is listed: the request for it did not arrive.")
             return False
         first = min(mine, key=lambda each: each.created_at)
-        self._desk.say(f"Batch {first.id} of shard {shard.id} is adopted: it was created, but no reply had come.")
+        self._desk.say(f"Batch {first.id} of shard {shard.id} is adopted: it was created, but the reply was lost.")
         await self._note_created(shard, first, shard.sent_at or 0.0)
         for other in mine:
             if other.id != first.id and not other.has_ended:

@@ -275,7 +275,7 @@ class ShardMaker:
                 self.discard()
                 raise ProviderError(
                     f"The first {stats.asked_again:,} answers were all rejected, so no more requests are put into "
-                    "batches. Look at some with `syphus rows FOLDER`, and mend the prompt or the plugin."
+                    "batches. Look at some with `syphus rows FOLDER`, and fix the prompt or the plugin."
                 )
             self._detach(shard)
         if self._sealing is not None:

@@ -296,8 +296,8 @@ class BatchRun:
         if there:
             requests = pluralize(sum(shard.lines for shard in there), "request")
             self._observer.say(
-                f"{pluralize(len(there), 'batch', 'batches')} with {requests} stay at {self._state.endpoint.host} and "
-                f"go on. The same command collects them; `syphus batches {self._store.folder} --cancel` cancels them."
+                f"{self._state.endpoint.host} continues {pluralize(len(there), 'batch', 'batches')} with {requests}. "
+                f"The same command collects the answers; `syphus batches {self._store.folder} --cancel` cancels."
             )
 
     # The deadline.

@@ -141,9 +141,9 @@ class ShardLifecycle:
                 self.gone.add(shard.id)
                 await self._desk.change(shard, problem="the server does not know it any more")
                 self._desk.say(
-                    f"{self._desk.host} does not know batch {shard.batch_id}: with another key or project, or deleted. "
-                    f"Its {pluralize(shard.lines, 'request')} may be billed, so they are not sent again. If it is "
-                    "lost, `syphus batches FOLDER --give-up` frees its rows."
+                    f"{self._desk.host} does not know batch {shard.batch_id}: it was deleted, or has another key or "
+                    f"project. Its {pluralize(shard.lines, 'request')} may be billed, so they are not sent again. If "
+                    "it is lost, `syphus batches FOLDER --give-up` frees its rows."
                 )
                 return unknown
         elif error.wait is not None:
@@ -314,7 +314,7 @@ class ShardLifecycle:
         elif codes & _SIZE_CODES:
             self._desk.learn_lines(shard)
         elif self._may_pass(codes):
-            self._desk.say(f"Batch {batch.id} failed without a fault of its requests: they are sent again.")
+            self._desk.say(f"Batch {batch.id} failed, but not because of its requests: they are sent again.")
         else:
             said = "; ".join(map(str, batch.errors[:3])) or "it gives no reason"
             raise ProviderError(

@@ -29,7 +29,7 @@ def gate(
         int | None, typer.Option(metavar="N", min=0, help="Maximum requests of all runs together.")
     ] = None,
     folder: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder that keeps what runs have spent, if there is a maximum.")
+        Path, typer.Option(metavar="DIR", help="Folder for the record of what runs have spent, if there is a maximum.")
     ] = Path("gate"),
 ) -> None:
     """Serve shared rate limits and a budget to runs on several hosts (--share). Stop it with Ctrl-C."""

@@ -108,7 +108,7 @@ def resume_line(stopped_by: SyphusError | None, command: str) -> str:
     if not isinstance(stopped_by, BudgetError) or stopped_by.limit == "price":
         return f"Resume with the same command: {command}"
     if stopped_by.limit == "shared":
-        return f"To continue, raise the budget that the runs share, then: {command}"
+        return f"To continue, raise the shared budget, then: {command}"
     unlimited = re.sub(rf" --max[-_]{stopped_by.limit}[ =]\S+", "", command)
     return f"To continue, raise the budget: {unlimited} --max-{stopped_by.limit} N"
 

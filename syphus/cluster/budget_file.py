@@ -31,5 +31,5 @@ def read_budget(folder: Path) -> SharedBudget | None:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(
-            f"{path} is damaged, and says what runs have spent: restore it, or delete it to begin at zero."
+            f"{path} is damaged. It holds what runs have spent: restore it, or delete it to begin at zero."
         ) from error

@@ -56,7 +56,7 @@ class HttpGate:
             raise ConfigError(f"--share {self.name}: it is not an address of a gate ({error}).") from error
         if status == 401:
             raise ConfigError(
-                f"--share {self.name}: the gate refuses the secret in {SECRET}. Set the one that it shows."
+                f"--share {self.name}: the gate refuses the secret in {SECRET}. Set the one that the gate has printed."
             )
         if status >= 500:
             raise GateGoneError(f"it replies {status}")
@@ -69,7 +69,7 @@ class HttpGate:
             return Lease.from_json(values)
         except (ValueError, TypeError) as error:
             raise ConfigError(
-                f"--share {self.name}: what answers there is not a gate (it replies {status}). Check the address."
+                f"--share {self.name}: the server there is not a gate (it replies {status}). Check the address."
             ) from error
 
 

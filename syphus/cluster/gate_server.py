@@ -147,4 +147,4 @@ async def serve_until_stopped(settings: GateSettings, say: Callable[[str], None]
                 loop.add_signal_handler(number, stop.set)
         say(f"The gate listens at {address}; runs use it with --share {address}. Stop it with Ctrl-C.")
         await stop.wait()
-        say("Stopped. Runs that use it wait for it.")
+        say("Stopped. Its runs wait until it is back.")

@@ -110,7 +110,7 @@ class RayFleet:
         """Tell people once that a node can't read an image."""
         if node.id not in self._noted:
             self._noted.add(node.id)
-            self._say(f"Ray node {node.address} can't read images that this machine reads, which sends them: {problem}")
+            self._say(f"Ray node {node.address} can't read some images, so this machine sends them: {problem}")
 
     async def _lane(self, node: RayNode | None) -> Lane:
         seconds = _NO_NODE_SECONDS if node is None else _OWN_NODE_SECONDS

@@ -92,10 +92,10 @@ class SharedBudget:
                 cost += max(each.cost_limit, each.committed) - each.cost_before
                 requests += max(each.request_limit, each.requests) - each.requests_before
         if self.max_requests is not None and requests >= self.max_requests:
-            return f"The budget of {self.max_requests:,} requests that the runs share is spent."
+            return f"The shared budget of {self.max_requests:,} requests is spent."
         if self.max_cost is not None and cost + next_cost > self.max_cost + _ROUNDING:
             return (
-                f"A request may cost up to ${next_cost:.4f}, more than what is left of the ${self.max_cost:g} that the "
-                f"runs share: ${cost:.4f} is spent, or may be."
+                f"A request may cost up to ${next_cost:.4f}, which is more than is left of the shared budget of "
+                f"${self.max_cost:g}: ${cost:.4f} is spent or perhaps billed."
             )
         return ""

@@ -73,7 +73,7 @@ def _matches(name: str) -> Iterator[str]:
     else:
         found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - the pattern may be absolute
         if not found:
-            raise InputError(f"{name}: no file has such a name")
+            raise InputError(f"{name}: no file matches")
         yield from found
 
 

@@ -123,8 +123,8 @@ def enough_line(store: Store, goal: AcceptedGoal | None, report: Report) -> str:
         return ""
     rows = pluralize(pending, "query stays", "queries stay")
     return (
-        f"{pluralize(there, 'accepted pair is', 'accepted pairs are')} there, as --until-accepted {goal.pairs} wants; "
-        f"{rows} pending. For more pairs, raise it."
+        f"{pluralize(there, 'accepted pair')}: --until-accepted {goal.pairs} is reached; {rows} pending. For more, "
+        "raise it."
     )
 
 
@@ -133,5 +133,5 @@ def write_balanced(store: Store, goal: AcceptedGoal | None, report: Report, obse
     if goal is None or goal.balance is None or not report.counts.pairs:
         return ()
     file, done = balance_file(store.folder, None, replace(goal.balance, count=goal.pairs))
-    observer.say(f"{done.chosen:,} of {done.read:,} pairs are in balance.")
+    observer.say(f"{done.chosen:,} of {done.read:,} pairs are in the balanced subset.")
     return (short_path(file),)

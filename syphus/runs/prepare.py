@@ -287,7 +287,7 @@ def go_on_as_begun(context: C, store: Store, stage: str, observer: Observer) -> 
     config = as_begun(context.config, before)
     if config.model != context.config.model:
         new = context.config.model
-        observer.say(f"No model is named: this run goes on with {config.model}, as it began (new runs take {new}).")
+        observer.say(f"No model is named: this run keeps {config.model}, with which it began (new runs take {new}).")
     changed = context.with_config(config)
     check_budget(changed)
     return changed

@@ -138,11 +138,11 @@ def fetch(files: Sequence[RemoteFile]) -> None:
     where = wanted[0].url if len(wanted) == 1 else f"{wanted[0].url} and {len(wanted) - 1:,} more"
     if size > free:
         raise StorageError(
-            f"{where}: {size / 1e9:,.1f} GB are to be copied to {root}, where {free / 1e9:,.1f} GB are free. Set "
+            f"{where}: {size / 1e9:,.1f} GB must be copied to {root}, where {free / 1e9:,.1f} GB are free. Set "
             "SYPHUS_CACHE to a folder on a larger disk."
         )
     if size >= _WORTH_SAYING and (say := fetch_notice.get()) is not None:
-        say(f"Fetching {where} ({size / 1e6:,.0f} MB) to {root}.")
+        say(f"Downloading {where} ({size / 1e6:,.0f} MB) to {root}.")
     if len(wanted) == 1:
         _fetch_one(wanted[0])
         return
@@ -183,7 +183,9 @@ def _fetch_one(file: RemoteFile) -> None:
             file_system.get_file(path, str(partial))
         size = partial.stat().st_size
         if file.size is not None and size != file.size:
-            raise InputError(f"{file.url}: {size:,} of {file.size:,} bytes came. It changed meanwhile, or was cut off.")
+            raise InputError(
+                f"{file.url}: {size:,} of {file.size:,} bytes arrived. It has changed, or the connection broke."
+            )
         descriptor = os.open(partial, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -80,7 +80,7 @@ def publish(folder: Folder, source: Path, owner: Owner) -> tuple[str, ...]:
         folder.write_if(MANIFEST, json.dumps(manifest, indent=1).encode(), expected)
     except ChangedError:
         raise RunError(
-            f"{folder.name}: another process has written there meanwhile. Nothing of it was changed."
+            f"{folder.name}: another process has written there meanwhile. Its files were not changed."
         ) from None
     return (MANIFEST, *(f"{below}/{each.name}" for each in files))
 

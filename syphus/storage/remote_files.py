@@ -87,7 +87,7 @@ def find_matches(pattern: str) -> list[str]:
         file_system.invalidate_cache()
         names = sorted(file_system.glob(path))
     if not names:
-        raise InputError(f"{pattern}: no file has such a name")
+        raise InputError(f"{pattern}: no file matches")
     rest = "::".join(["", *pattern.split("::")[1:]])
     return [f"{file_system.unstrip_protocol(name)}{rest}" for name in names]
 
@@ -155,9 +155,9 @@ def _problem(error: Exception) -> tuple[str, bool]:
             return "there is no such bucket or file", True
         return "no such file or folder", True
     if isinstance(error, PermissionError) or code in ("AccessDenied", "403") or status in (401, 403):
-        return f"no rights to do this{said}", True
+        return f"permission denied{said}", True
     if "Credentials" in type(error).__name__:
         return f"no keys for this store are set{said}", True
     if isinstance(error, ValueError) and str(error).startswith("Protocol not known"):
-        return "this protocol is not known to fsspec", True
+        return "fsspec does not know this protocol", True
     return f"can't be used: {type(error).__name__}{said}", isinstance(error, ValueError | NotImplementedError)

@@ -110,7 +110,7 @@ def check_owner(folder: Folder, stored: StoredSnapshot | None, owner: str) -> No
         other = stored.snapshot
         raise LostError(
             f"{folder.name} holds the snapshots of another copy of a run, {other.title} on {other.host}. Use another "
-            f"place, or go on with that one: syphus resume FOLDER --from {folder.name}"
+            f"place, or continue that one: syphus resume FOLDER --from {folder.name}"
         )
 
 

@@ -33,7 +33,7 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
         stop, who = wanted.pop("stop", False) is True, _who(wanted.pop("who", ""))
         unknown = [name for name in wanted if name not in list(ControlName)]
         if unknown or not (wanted or stop):
-            return refusal(400, f"No such setting: {', '.join(unknown)}." if unknown else "Nothing is to change.")
+            return refusal(400, f"No such setting: {', '.join(unknown)}." if unknown else "There is nothing to change.")
         try:
             state = await viewer.call(partial(change_run, run.folder, wanted, stop, who, _WAIT_SECONDS))
         except RunError as error:  # no process works on it

@@ -75,7 +75,7 @@ def _shown(data: bytes, job: ViewJob) -> bytes:
     """Return an image as browsers show it. Raises `ImageError`."""
     name = job.image.name
     if job.image.digest and digest_of(data) != job.image.digest:
-        raise ImageError(name, "the file is another one than was sent: it has changed since")
+        raise ImageError(name, "the file is not the one that was sent: it has changed since")
     if len(data) > MOST_BYTES:
         raise ImageError(name, f"larger than {MOST_BYTES >> 20} MB")
     kind = media_kind(data)

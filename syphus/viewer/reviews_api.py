@@ -95,7 +95,7 @@ def _decide(desk: ReviewDesk, store: Store, body: Mapping[str, object], now: flo
         raise InputError(f"{new.pair or 'pair'}: the run has no such pair{' in this language' * bool(new.language)}")
     is_known = any(each.of.id == new.id for each in desk.log.decisions(new.pair, new.language))
     if text.hash != new.text_hash and not is_known and new.verdict is not Verdict.UNDO:
-        raise _ChangedTextError(f"{new.pair} has another text by now. Load it again, and decide about that.")
+        raise _ChangedTextError(f"{new.pair} has another text now. Load it again, and review that one.")
     decision = desk.log.append(new._replace(query=text.query), now)
     review = desk.log.review(new.pair, text.hash, new.language)
     return {"ok": True, "number": decision.number, "count": len(desk.log), "review": review.as_json()}

@@ -31,7 +31,10 @@ _MOST_PICTURES = 300  #: of a file
 _SIDE = 960  #: pixels, of a picture that is made smaller; needs Pillow
 _MOST_BYTES = 400_000  #: of a picture that can't be made smaller
 _REPORTS = {"translation": translation_page, "statistics": statistics_page, "cold-start": cold_start_page}
-_OTHERS = {"worth": "What rules are worth", "control": "Control"}  #: shown as names and values, with their titles
+_OTHERS = {
+    "worth": "Precision and recall of rules",
+    "control": "Control",
+}  #: shown as names and values, with their titles
 #: And queries/N; lists may have filters, as in the address of the page.
 PAGES = ("overview", "queries", "pairs", *_REPORTS, *_OTHERS)
 

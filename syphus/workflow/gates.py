@@ -41,16 +41,16 @@ class GateState(NamedTuple):
         if self.by_hand:
             return "passed by hand"
         needed = "" if self.needs is None else f" of {self.needs:,}"
-        return f"{self.decided:,}{needed} pairs decided"
+        return f"{self.decided:,}{needed} pairs reviewed"
 
     def error(self, folder: Path, command: str) -> GateError:
         """Return that the gate holds, and what lets the pipeline go on."""
         place = short_path(folder)
-        wants = "waits for you" if self.needs is None else f"waits for decisions about {self.needs:,} pairs"
-        there = f"; {self.decided:,} {'is' if self.decided == 1 else 'are'} decided" if self.needs is not None else ""
+        wants = "waits for you" if self.needs is None else f"waits for reviews of {self.needs:,} pairs"
+        there = f"; {self.decided:,} {'is' if self.decided == 1 else 'are'} reviewed" if self.needs is not None else ""
         return GateError(
             f"The gate {self.name} {wants}{there}. Review them: syphus view {place}. "
-            f"Go on: {command}, or with --pass-gate {self.name} at once."
+            f"Then continue: {command}. To skip the reviews, add --pass-gate {self.name}."
         )
 
 

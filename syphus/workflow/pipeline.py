@@ -241,7 +241,7 @@ class PipelineRun:
             store.close()
         name = choice.short_name if choice else self._plugin.cls.short_name
         if judged_by == parser_version(self._plugin, name):
-            return StageEnd(line="All answers were judged by the rules and the plugin as they are now.")
+            return StageEnd(line="All answers have been checked by the current rules and plugin.")
         done = clean_run(self.folder, self._datasets_dir, self._observer)
         return StageEnd(line=f"{pluralize(done.changed, 'query', 'queries')} changed outcome.")
 
@@ -266,7 +266,7 @@ class PipelineRun:
         needs = stage.options.get("needs")
         gate = read_gate(self.folder, stage.name, needs if isinstance(needs, int) else None)
         if gate.is_open:
-            return StageEnd(line=f"{gate.line()}: it goes on.")
+            return StageEnd(line=f"{gate.line()}.")
         error = gate.error(self.folder, self._command)
         return StageEnd(error.exit_code, error)
 

@@ -177,7 +177,7 @@ class _Reader:
         options = self._named(given or {}, inner)
         for each in options:
             if each in _BUDGET and kind is not StageKind.REVIEW:
-                raise self._error((*inner, each), f'"{each}" holds for all stages: put it at the top')
+                raise self._error((*inner, each), f'"{each}" applies to all stages: put it at the top')
             if each not in OWN[kind]:
                 raise self._error((*inner, each), self._unknown(each, OWN[kind], f'in the stage "{kind}"'))
         self._check_stage(kind, options, inner, common)
@@ -264,7 +264,7 @@ class _Reader:
         for key, value in given.items():
             name = str(key).replace("-", "_")
             if name in named:
-                raise self._error((*at, str(key)), f'"{name}" stands here twice')
+                raise self._error((*at, str(key)), f'"{name}" is here twice')
             if value is None:
                 raise self._error((*at, str(key)), f'"{name}" has no value; write one, or leave the line out')
             named[name] = value
@@ -286,7 +286,7 @@ class _Reader:
             if stage.kind is StageKind.COLD_START and StageKind.GENERATE in seen:
                 raise self._error(at, '"cold-start" finds examples for "generate": put it before that')
             if stage.kind in seen and stage.kind not in (StageKind.REVIEW, StageKind.EXPORT):
-                raise self._error(at, f'the stage "{stage.kind}" stands here twice')
+                raise self._error(at, f'the stage "{stage.kind}" is here twice')
             seen.add(stage.kind)
         if StageKind.GENERATE not in seen:
             raise self._error((STAGES_KEY,), 'a pipeline has the stage "generate"')

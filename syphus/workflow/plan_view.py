@@ -83,7 +83,7 @@ def end_lines(end: PipelineEnd, command: str) -> list[str]:
 def _go_on(stopped_by: SyphusError, command: str) -> str:
     if stopped_by.exit_code == 4:
         return f"Raise the budget in the file, then: {command}"
-    return f"Go on with the same command: {command}"
+    return f"Continue with the same command: {command}"
 
 
 def cost_lines(report: Report) -> list[str]:

@@ -122,7 +122,7 @@ def test_the_shared_budget_holds_whatever_is_lost_or_killed() -> None:
             spent[name] = run = RunSpending(run.committed + 0.02, run.reserved, run.requests + 1, 0.02)
     total = sum(each.committed - 100.0 for each in spent.values())
     assert 9.5 <= total <= 10.0 + 1e-6
-    assert "$10 that the runs share" in gate.budget.spent(0.6, gate.running())
+    assert "the shared budget of $10: " in gate.budget.spent(0.6, gate.running())
 
 
 def test_a_gate_is_the_same_after_it_was_kept_as_json() -> None:

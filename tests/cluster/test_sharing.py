@@ -98,11 +98,8 @@ def test_a_shared_maximum_of_requests_holds_for_all_runs_and_their_next_ones(tmp
         (tmp_path / "later").mkdir()
         later = run_rows(tmp_path / "later", endpoint.url, 4, share=given["share"])
         assert (later.exit_code, endpoint.stats.requests) == (4, 13)
-        assert "13 requests that the runs share is spent" in str(later.error)
-        assert (
-            resume_line(later.error, "syphus ...")
-            == "To continue, raise the budget that the runs share, then: syphus ..."
-        )
+        assert "The shared budget of 13 requests is spent." in str(later.error)
+        assert resume_line(later.error, "syphus ...") == "To continue, raise the shared budget, then: syphus ..."
 
 
 def test_a_shared_maximum_in_dollars_is_not_exceeded(tmp_path: Path) -> None:

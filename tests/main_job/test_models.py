@@ -81,7 +81,7 @@ def test_a_run_of_the_former_default_model_goes_on_with_it_where_none_is_named(t
     again = run(chosen, {"OPENAI_API_KEY": "sk-1"}, listener)  # at OpenAI, which has a default; all is done
     assert again.exit_code == 0
     assert listener.lines == [
-        "No model is named: this run goes on with gpt-4o-mini, as it began (new runs take gpt-6-luna).",
+        "No model is named: this run keeps gpt-4o-mini, with which it began (new runs take gpt-6-luna).",
         "Nothing to do: no request was sent.",
     ]
 

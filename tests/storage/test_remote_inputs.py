@@ -86,7 +86,7 @@ def test_names_stand_for_files_in_a_fixed_order(tmp_path: Path, store: ObjectSto
     assert input_shards("z\na\n") == ["z", "a"]
     store.put_all({"order/2.jsonl": "", "order/10.jsonl": "", "order/sub/1.jsonl": ""})
     assert input_shards("s3://bucket/order/*.jsonl") == ["s3://bucket/order/10.jsonl", "s3://bucket/order/2.jsonl"]
-    with pytest.raises(InputError, match="no file has such a name"):
+    with pytest.raises(InputError, match="no file matches"):
         input_shards(f"{tmp_path}/nothing-*.jsonl")
 
 
@@ -192,9 +192,9 @@ def test_images_by_url_are_sent(tmp_path: Path, store: ObjectStore) -> None:
     [
         ("s3://bucket/nothing.jsonl", "s3://bucket/nothing.jsonl: no such file or folder"),
         ("s3://no-bucket/rows.jsonl", "s3://no-bucket/rows.jsonl: "),
-        ("s3://bucket/nothing-*.jsonl", "s3://bucket/nothing-*.jsonl: no file has such a name"),
+        ("s3://bucket/nothing-*.jsonl", "s3://bucket/nothing-*.jsonl: no file matches"),
         ("gs://bucket/rows.jsonl", "gs:// needs the package gcsfs: pip install gcsfs"),
-        ("xyz://bucket/rows.jsonl", "xyz://bucket/rows.jsonl: this protocol is not known to fsspec"),
+        ("xyz://bucket/rows.jsonl", "xyz://bucket/rows.jsonl: fsspec does not know this protocol"),
         ("http://127.0.0.1:9/rows.jsonl", "http://127.0.0.1:9/rows.jsonl: can't be used: "),
     ],
 )

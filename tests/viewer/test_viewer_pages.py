@@ -277,7 +277,7 @@ def write_font(path: Path, letters: str) -> Path:
         ("pairs", "PI_INS_"),
         ("statistics", "tatistics"),
         ("translation", "Arabic"),
-        ("worth", "What rules are worth"),
+        ("worth", "Precision and recall of rules"),
         ("control", "Control"),
         ("cold-start", "Cold start"),
     ],

@@ -145,7 +145,7 @@ def test_a_gate_holds_until_people_have_decided(tmp_path: Path) -> None:
         end, _ = run(path)
         assert isinstance(end.stopped_by, GateError)
         assert (end.exit_code, list(end.ends)) == (6, ["generate", "review"])
-        assert "waits for decisions about 3 pairs; 0 are decided" in str(end.stopped_by)
+        assert "waits for reviews of 3 pairs; 0 are reviewed" in str(end.stopped_by)
         decide(end.folder, 2)
         assert run(path)[0].exit_code == 6
         decide(end.folder, 1)
@@ -235,14 +235,14 @@ MISTAKES = {
     "{relate: {relate: sibling}}": ":{line}: --relate sibling: must be",
     "{judge: {judge: 7}}": ":{line}: --judge 7: must be",
     "{judge: {min_quality: 3}}": ":{line}: --min-quality 3: must be",
-    "{judge: {max_cost: 3}}": ':{line}: "max_cost" holds for all stages: put it at the top',
+    "{judge: {max_cost: 3}}": ':{line}: "max_cost" applies to all stages: put it at the top',
     "{review: {needs: many}}": ":{line}: \"needs\" is a number of pairs that people decide about, not 'many'",
     "{judge: {judge_config: nowhere.yaml}}": ":{line}: nowhere.yaml: there is no such file",
     "{translate: {languages: de, glossary: nowhere.yaml}}": ":{line}: nowhere.yaml: there is no such file",
     "{export: {format: llava, reviewed: }}": ':{line}: "reviewed" has no value',
     "{export: {format: llava, reviewed: maybe}}": ":{line}: --reviewed maybe: must be accepted",
     "{translate: {languages: xx}}": ":{line}: --languages xx: unknown language",
-    "generate": ':{line}: the stage "generate" stands here twice',
+    "generate": ':{line}: the stage "generate" is here twice',
     "[1, 2]": ":{line}: a stage is a name",
 }
 
@@ -313,7 +313,7 @@ def test_the_command_ends_with_the_code_of_what_stopped_it(tmp_path: Path) -> No
         passed = syphus(tmp_path, "run", str(path), "--pass-gate", "review", "--json", env=environment())
         wrong = syphus(tmp_path, "run", "nothing.yaml", env=environment())
     assert held.returncode == 6
-    assert "Stopped in review, 2 of 2 stages. Go on with the same command: " in held.stderr
+    assert "Stopped in review, 2 of 2 stages. Continue with the same command: " in held.stderr
     assert passed.returncode == 0
     assert json.loads(passed.stdout)["stages"]["generate"]["answers"] == 3
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)

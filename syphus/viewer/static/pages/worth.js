@@ -13,7 +13,7 @@ export async function render(context) {
   const next = worth.next.reduce((sum, { units }) => sum + units, 0);
   const link = (stratum) => stratum === "accepted" ? context.href("/review", { by: "random" })
     : context.href("/review", { by: "rule", rule: stratum.replace(/^rule /, "") });
-  return page("What rules are worth", { note: plural(worth.decisions, "decision"), actions: next > 0 && button("Review what is worth most", { kind: "primary", href: context.href("/review", { by: "worth" }) }) },
+  return page("Precision and recall of rules", { note: plural(worth.decisions, "decision"), actions: next > 0 && button("Review what is worth most", { kind: "primary", href: context.href("/review", { by: "worth" }) }) },
     worth.decisions === 0 && empty("No decisions yet", "A rule is worth what people say of the answers that it rejected, and of those that it let through."),
     stats([
       { label: "Bad answers among the accepted", value: estimate(accepted.bad_share), note: judged(accepted) },
