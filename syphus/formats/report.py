@@ -260,18 +260,8 @@ def as_json(report: Report) -> dict[str, object]:
             "cost": round(spending.unknown_cost, 6),
         },
         "in_flight_in_sessions_without_an_end": report.unfinished_calls,
-        "tokens": {
-            "prompt": usage.prompt_tokens,
-            "cached": usage.cached_tokens,
-            "cache_written": usage.cache_write_tokens,
-            "completion": usage.completion_tokens,
-            "reasoning": usage.reasoning_tokens,
-            "estimated": usage.estimated,
-        },
-        "prompt_cache": {
-            "read_share": round(usage.read_share, 4),
-            "written_share": round(usage.written_share, 4),
-        },
+        "tokens": _tokens(usage),
+        "prompt_cache": {"read_share": round(usage.read_share, 4), "written_share": round(usage.written_share, 4)},
         "cost": report.cost,
         "per_accepted_pair": report.accepted.as_json(),
         "models": _answers(spending),
@@ -281,6 +271,17 @@ def as_json(report: Report) -> dict[str, object]:
         "settings": [{k: v for k, v in one.items() if k != "prompt_text"} for one in report.settings],
         "seconds": round(report.seconds, 3),
         "sessions": [_session(session) for session in report.sessions],
+    }
+
+
+def _tokens(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt": usage.prompt_tokens,
+        "cached": usage.cached_tokens,
+        "cache_written": usage.cache_write_tokens,
+        "completion": usage.completion_tokens,
+        "reasoning": usage.reasoning_tokens,
+        "estimated": usage.estimated,
     }
 
 

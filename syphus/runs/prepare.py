@@ -49,6 +49,11 @@ C = TypeVar("C", bound="RunContext")
 
 _SIMULATED_MODEL = "chat"
 _UNUSED_KEY = "none"  # of an endpoint that is sent nothing
+#: Options that replace the settings of the same names, if they are given.
+_OVERRIDES = (
+    *("model", "temperature", "top_p", "max_tokens", "reasoning_effort", "verbosity", "structured", "image_size"),
+    *("image_detail", "max_images", "ask_above", "timeout", "max_attempts"),
+)
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
 
 
@@ -186,11 +191,7 @@ def prepare(
         query_inputs_path=_input_path(options, plugin),
         num_threads=max(1, options.num_threads),  # 0 means one, as in the first Syphus
     )
-    with original_messages(not (issubclass(plugin.cls, LegacyDataset) and _began_otherwise(options.folder))):
-        dataset = plugin.create(options.prompt_path, local_source(options.query_inputs_path))
-    if dataset.relation not in ("", *Relation):
-        raise PluginError(f"{plugin.name}: relation {dataset.relation!r}: it must be one of {', '.join(Relation)}")
-    apply_short_name(dataset, options.relate or dataset.relation)
+    dataset = _dataset(plugin, options)
     template = load_prompt_template(dataset, options.prompt_path)
     if not needs_endpoint:
         environ = _with_keys(options.config, environ)
@@ -200,9 +201,7 @@ def prepare(
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise
-        values = {"embeddings": read_settings(options.config).get("embeddings")} if options.config else {}
-        config = _config_without_endpoint("none", values, environ)
-        prepared = PreparedRun(options, plugin, dataset, template, config, error)
+        prepared = PreparedRun(options, plugin, dataset, template, _config_of_own_pairs(options, environ), error)
     prepared = replace(
         prepared,
         options=replace(options, max_images=prepared.config.max_images),
@@ -211,6 +210,16 @@ def prepare(
     )
     check_budget(prepared)
     return prepared
+
+
+def _dataset(plugin: LoadedPlugin, options: Options) -> AbstractDataset:
+    """Return the dataset of a plugin. Raises `PluginError`."""
+    with original_messages(not (issubclass(plugin.cls, LegacyDataset) and _began_otherwise(options.folder))):
+        dataset = plugin.create(options.prompt_path, local_source(options.query_inputs_path))
+    if dataset.relation not in ("", *Relation):
+        raise PluginError(f"{plugin.name}: relation {dataset.relation!r}: it must be one of {', '.join(Relation)}")
+    apply_short_name(dataset, options.relate or dataset.relation)
+    return dataset
 
 
 def _began_otherwise(folder: Path) -> bool:
@@ -341,22 +350,9 @@ def _input_path(options: Options, plugin: LoadedPlugin) -> str:
 def _config(
     options: Options, environ: Mapping[str, str], find_model: Callable[[Config], str] | None = only_model
 ) -> Config:
-    overrides = {
-        "model": options.model,
-        "temperature": options.temperature,
-        "top_p": options.top_p,
-        "max_tokens": options.max_tokens,
-        "reasoning_effort": options.reasoning_effort,
-        "verbosity": options.verbosity,
-        "structured": options.structured,
-        "image_size": options.image_size,
-        "image_detail": options.image_detail,
-        "max_images": options.max_images,
-        "ask_above": options.ask_above,
-        "timeout": options.timeout,
-        "hedging": False if options.no_hedging else None,
-        "max_attempts": options.max_attempts,
-    }
+    """Return the settings, with the options that override them. Raises `ConfigError`."""
+    overrides: dict[str, object] = {name: getattr(options, name) for name in _OVERRIDES}
+    overrides["hedging"] = False if options.no_hedging else None
     if options.offline:
         if options.config is not None:
             _check_config(options.config)
@@ -369,11 +365,8 @@ def _config(
         if (value := getattr(options, name)) is not None
     }
     table = ModelTable(config.models)
-    if (
-        config.image_detail == "original"
-        and table.find(config.model)
-        and not table.image_counting(config.model).original
-    ):
+    takes_original = not table.find(config.model) or table.image_counting(config.model).original
+    if config.image_detail == "original" and not takes_original:
         raise ConfigError(f"--image-detail original: {config.model} does not know it; use high.")
     check_fields(config)
     endpoints = tuple(endpoint.model_copy(update=limits) for endpoint in config.endpoints)
@@ -390,6 +383,11 @@ def _check_config(path: Path) -> None:
     if not settings.keys() & {"endpoint", "endpoints"}:
         settings["endpoints"] = [{"base_url": "http://127.0.0.1"}]
     validate_config(settings, {}, path)
+
+
+def _config_of_own_pairs(options: Options, environ: Mapping[str, str]) -> Config:
+    values = {"embeddings": read_settings(options.config).get("embeddings")} if options.config else {}
+    return _config_without_endpoint("none", values, environ)
 
 
 def _config_without_endpoint(

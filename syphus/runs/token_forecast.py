@@ -262,7 +262,6 @@ def fit(answered: Sequence[AnsweredRow], answer_tokens: float | None = None, max
     """
     if len(answered) < MIN_ANSWERS:
         return _estimate(answer_tokens, max_further)
-    count = len(answered)
     sizes = [float(row.size.text_bytes) for row in answered]
     mean_bytes = fmean(sizes)
     spread = sum((size - mean_bytes) ** 2 for size in sizes)
@@ -270,17 +269,14 @@ def fit(answered: Sequence[AnsweredRow], answer_tokens: float | None = None, max
     answers = [row.first.answer for row in answered]
     mean = Tokens(fmean(prompts), fmean(answers))
     slope = Tokens(*(_slope(values, sizes, mean_bytes, spread) for values in (prompts, answers)))
-    off_prompts = [
-        each - mean.prompt - slope.prompt * (size - mean_bytes) for each, size in zip(prompts, sizes, strict=True)
-    ]
-    off_answers = [
-        each - mean.answer - slope.answer * (size - mean_bytes) for each, size in zip(answers, sizes, strict=True)
-    ]
+    off = [size - mean_bytes for size in sizes]
+    off_prompts = [each - mean.prompt - slope.prompt * by for each, by in zip(prompts, off, strict=True)]
+    off_answers = [each - mean.answer - slope.answer * by for each, by in zip(answers, off, strict=True)]
     seconds = [row.seconds for row in answered]
     mean_seconds = max(1e-9, fmean(seconds))
     further, variance, more_prompt, more_answer = _further(answered, mean, max_further)
     return TokenModel(
-        answers=count,
+        answers=len(answered),
         mean=mean,
         slope=slope,
         mean_bytes=mean_bytes,
