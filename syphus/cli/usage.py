@@ -24,7 +24,7 @@ _HABITS = {
     "--continue": "it is not needed: the same command resumes",
     "--data": "name the annotations with -in FILE",
     "--dataset": "name the dataset with --name",
-    "--dry-run": "use the command preview, which sends nothing",
+    "--dry-run": "use the command preview, which sends nothing; export writes what push would send",
     "--file": "name the annotations with -in FILE",
     "--force": "use --accept-changes to continue in spite of changes, or --dataset-version for a new run",
     "--input": "name the annotations with -in FILE",

@@ -533,6 +533,15 @@ def test_images_that_an_export_had_to_rename_are_found_by_their_ids(run: Path, t
     assert again.read_bytes() == before.read_bytes()
 
 
+def test_image_files_are_found_by_what_follows_the_prefix_of_the_ids(run: Path, tmp_path: Path) -> None:
+    images = exported(run, "llava", tmp_path) / "images"
+    for file in sorted(images.glob("RW_IMG_film_*")):
+        file.rename(file.with_name(file.name.removeprefix("RW_IMG_")))
+    assert api.verify(run, images).ok
+    (images / "film_0099.png").write_bytes((images / "RW_IMG_one.png").read_bytes())
+    assert api.verify(run, images).problems == {"unused images": 1}
+
+
 def test_verify_takes_the_images_that_it_is_given_and_no_others(run: Path, tmp_path: Path) -> None:
     pairs = tmp_path / "RW_instructions.json"
     pairs.write_bytes((run / "RW_instructions.json").read_bytes())

@@ -60,19 +60,21 @@ class IdSet:
     def __contains__(self, name: str) -> bool:
         return self._db.execute("SELECT 1 FROM name WHERE name = ?", (name,)).fetchone() is not None
 
-    def id_of_file(self, stem: str) -> str:
+    def id_of_file(self, stem: str, in_folder: bool) -> str:
         """Return the id of an image by the stem of its file: another one if `export` had to change the name.
 
-        Ids count that were added or required before the first call.
+        A file in a folder may also be called by what follows `XX_IMG_` in the id. Ids count that were added or required
+        before the first call.
         """
-        if not may_be_hashed(stem):
+        if not in_folder and not may_be_hashed(stem):
             return stem
         if not self._has_stems:
-            self._db.execute("CREATE TABLE file (stem TEXT PRIMARY KEY, id TEXT) WITHOUT ROWID")
-            rows = ((hashed_stem(name, name), name) for (name,) in self._db.execute(_IDS))
-            self._db.executemany("INSERT OR IGNORE INTO file VALUES (?, ?)", rows)
+            self._db.execute("CREATE TABLE file (stem TEXT, rank INTEGER, id TEXT, PRIMARY KEY (stem, rank))")
+            rows = (row for (name,) in self._db.execute(_IDS) for row in _files_of(name))
+            self._db.executemany("INSERT OR IGNORE INTO file VALUES (?, ?, ?)", rows)
             self._has_stems = True
-        row = self._db.execute("SELECT id FROM file WHERE stem = ?", (stem,)).fetchone()
+        sql = "SELECT id FROM file WHERE stem = ? AND rank <= ? ORDER BY rank"
+        row = self._db.execute(sql, (stem, 2 if in_folder else 1)).fetchone()
         return row[0] if row else stem
 
     def require(self, references: Iterable[tuple[Sequence[str], str, str, str]]) -> None:
@@ -87,6 +89,12 @@ class IdSet:
         """
         for name, owner, file, reason, *_ in self._db.execute(_MISSING_ONCE if once else _MISSING):
             yield name, owner, file, reason
+
+
+def _files_of(image_id: str) -> Iterator[tuple[str, int, str]]:
+    """Yield the stems that the file of an image may have, the likeliest first, with their rank and the id."""
+    stems = (image_id, hashed_stem(image_id, image_id), image_id.partition("_IMG_")[2])
+    return ((stem, rank, image_id) for rank, stem in enumerate(stems) if stem)
 
 
 def check_unique(results: Iterable[QueryResult]) -> Iterator[QueryResult]:

@@ -51,6 +51,11 @@ def read_image_ids(path: Path) -> Iterator[str]:
     return (name for name, _ in _items(path, with_images=False))
 
 
+def is_image_folder(path: Path) -> bool:
+    """Return whether a store is a folder of image files."""
+    return path.is_dir() and not any(path.glob("*.parquet"))
+
+
 def read_images(path: Path) -> Iterator[tuple[str, object]]:
     """Yield each id with its image: base64 text or raw bytes, as stored (a JSON store may hold anything).
 
@@ -80,7 +85,7 @@ def loader_problem(store: Path) -> str:
 
 
 def _items(path: Path, with_images: bool) -> Iterator[tuple[str, object]]:
-    if path.is_dir() and not any(path.glob("*.parquet")):
+    if is_image_folder(path):
         for file in image_files(path):
             try:
                 yield file.stem, file.read_bytes() if with_images else ""

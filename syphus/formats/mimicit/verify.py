@@ -16,7 +16,14 @@ from syphus.formats.mimicit.data_yaml import TEXT_ONLY, Finding, MixtureGroup, M
 from syphus.formats.mimicit.discovery import file_language, untranslated_files
 from syphus.formats.mimicit.entries import read_entries, text_list
 from syphus.formats.mimicit.ids import IdSet
-from syphus.formats.mimicit.images import DecodeLevel, check_images, read_image_ids, read_images, require_pillow
+from syphus.formats.mimicit.images import (
+    DecodeLevel,
+    check_images,
+    is_image_folder,
+    read_image_ids,
+    read_images,
+    require_pillow,
+)
 from syphus.io.records import DuplicateKeyObject, Record, read_json_items, type_name
 from syphus.text import pluralize
 
@@ -109,10 +116,10 @@ def unused_images(used: IdSet, stores: Iterable[Path]) -> Iterator[Finding]:
     Several groups may share a store, so `used` must hold the images of all pairs.
     """
     for store in dict.fromkeys(stores):
-        first, count = "", 0
+        first, count, in_folder = "", 0, is_image_folder(store)
         with suppress(InputError):  # an unreadable store was reported before
             for name in read_image_ids(store):
-                if used.id_of_file(name) not in used:
+                if used.id_of_file(name, in_folder) not in used:
                     first, count = first or name, count + 1
         if count:
             more = f", and {count - 1:,} more" if count > 1 else ""
@@ -284,8 +291,9 @@ class _GroupCheck:
         """Check the images of all stores, then report the missing ones."""
         stores = dict.fromkeys(path for part in self._group.parts for path in part.images)
         for store in stores:
+            in_folder = is_image_folder(store)
             for stem, fault in self._checked_images(store):
-                name = known.id_of_file(stem)
+                name = known.id_of_file(stem, in_folder)
                 if not known.add(name):
                     self._report(Finding(str(store), name, "duplicate image id"))
                 if fault:
