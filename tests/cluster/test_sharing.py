@@ -171,27 +171,29 @@ def test_a_run_with_another_limit_is_refused_while_others_use_the_key(tmp_path: 
     with server() as endpoint:
         config = EndpointConfig(base_url=endpoint.url, api_key=KEY)  # type: ignore[arg-type]  # as in a file
         holder = LeaseHolder("other", limits_name(config, "chat"), Terms({"requests": 50.0}))
-        ended = threading.Event()
-        with ThreadPoolExecutor(1) as thread:
-            other = thread.submit(stay, share, holder, ended)
-            while not holder.lease.valid:
-                assert not other.done()
+        joined, ended = threading.Event(), threading.Event()
+        with ThreadPoolExecutor(1) as thread, contextlib.ExitStack() as stack:
+            stack.callback(ended.set)
+            other = thread.submit(stay, share, holder, joined, ended)
+            assert joined.wait(30)
             ran = run_rows(tmp_path, endpoint.url, 4, share=str(share), requests_per_minute=100)
-            ended.set()
+        other.result()
         assert endpoint.stats.requests == 0
     assert ran.exit_code == 2
     assert "a limit of 100 requests per minute, and another one that shares its key has a limit of 50" in str(ran.error)
 
 
-def stay(folder: Path, holder: LeaseHolder, ended: threading.Event) -> None:
-    """Be there as another run is, until `ended`."""
+def stay(folder: Path, holder: LeaseHolder, joined: threading.Event, ended: threading.Event) -> None:
+    """Be there as another run is, from when `joined` is set until `ended` is."""
 
     async def play() -> None:
         other = FolderGate(folder)
         await other.reach()
         while not ended.is_set():
-            holder.accept(await other.exchange(holder.message(0.0, 1, 0)), 0.0)
-            await asyncio.sleep(0.05)
+            lease = await other.exchange(holder.message(0.0, 1, 0))
+            holder.accept(lease, 0.0)
+            joined.set()
+            await asyncio.to_thread(ended.wait, lease.ask_again)
         await other.close()
 
     asyncio.run(play())
