@@ -14,8 +14,10 @@ import ast
 import difflib
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -204,8 +206,15 @@ def _mentions_syphus(file: Path, importers: frozenset[Path] = frozenset()) -> bo
 
 def _installed(installed: str | None) -> list[EntryPoint]:
     wanted = os.environ.get(PLUGINS_VARIABLE) if installed is None else installed
-    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+    folders = [Path(path).absolute() for path in sys.path if Path(path).is_dir()]
+    points = _entry_points(tuple((folder, folder.stat().st_mtime_ns) for folder in folders))
     return [point for point in points if wanted is None or point.name in wanted.split(",")]
+
+
+@lru_cache(maxsize=1)
+def _entry_points(_: tuple[tuple[Path, int], ...]) -> list[EntryPoint]:
+    """Read a file of each installed package, which takes a while; again only if a folder of packages has changed."""
+    return sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
 
 
 def _suggestion(name: str, folders: Sequence[Path], points: Sequence[EntryPoint]) -> str:
