@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import NamedTuple
 
 from syphus.answers.scoring import Scored
 from syphus.cold_start.candidates import Scorer
-from syphus.cold_start.evaluation import MIN_QUERIES, Interval, paired_bootstrap, share_interval
+from syphus.cold_start.evaluation import MIN_QUERIES, Interval, paired_bootstrap, resamples, share_interval
 from syphus.cold_start.example_selection import sample_random
 from syphus.cold_start.page import COMPARISON_FILE, ComparedVariant, most_different, write_comparison
 from syphus.cold_start.trials import TrialResult, TrialRunner
@@ -334,9 +333,11 @@ def _mean(values: Sequence[float], seed: int) -> Interval:
 
 def _ratio(numerators: Sequence[float], denominators: Sequence[float], seed: int) -> Interval:
     """Return the ratio of two sums, and its bootstrap percentile interval over the queries."""
-    random, both = Random(seed), list(zip(numerators, denominators, strict=True))
-    resamples = [random.choices(both, k=len(both)) for _ in range(_RESAMPLES)]
-    ratios = sorted(sum(a for a, _ in draw) / total for draw in resamples if (total := sum(b for _, b in draw)))
+    draws = resamples(seed, len(denominators), _RESAMPLES)
+    totals = [sum(map(denominators.__getitem__, draw)) for draw in draws]
+    ratios = sorted(
+        sum(map(numerators.__getitem__, draw)) / total for draw, total in zip(draws, totals, strict=True) if total
+    )
     cut = int(0.025 * len(ratios))
     return Interval(sum(numerators) / sum(denominators), ratios[cut], ratios[-1 - cut])
 
@@ -345,10 +346,9 @@ def _ratio_of_ratios(
     cost: Sequence[float], pairs: Sequence[float], base: Sequence[float], base_pairs: Sequence[float], seed: int
 ) -> Interval:
     """Return how many times the base's the cost of a pair is; for the interval the same queries of both are drawn."""
-    random, rows = Random(seed), list(zip(cost, pairs, base, base_pairs, strict=True))
     found = []
-    for _ in range(_RESAMPLES):
-        a, b, c, d = map(sum, zip(*random.choices(rows, k=len(rows)), strict=True))
+    for draw in resamples(seed, len(cost), _RESAMPLES):
+        a, b, c, d = (sum(map(each.__getitem__, draw)) for each in (cost, pairs, base, base_pairs))
         if a and b and c and d:
             found.append((a / b) / (c / d))
     found.sort()
