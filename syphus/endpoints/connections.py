@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
+from aiohappyeyeballs import AddrInfoType, start_connection
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from multidict import CIMultiDict
 from yarl import URL
@@ -363,11 +365,20 @@ class ConnectionPool:
         host, port = (url.raw_host or "").rstrip("."), url.port or 443
         tls = self._tls if url.scheme == "https" else None
         async with asyncio.timeout(self._connect_timeout):
-            name = host if tls else None
+            addresses = await self._addresses(host, port)
+            # asyncio's own race between addresses leaves the socket open if it is given up as one is connected
+            opened = await start_connection(addresses, happy_eyeballs_delay=_EYEBALLS_DELAY)
             _, connection = await self._loop.create_connection(
-                _Connection, host, port, ssl=tls, server_hostname=name, happy_eyeballs_delay=_EYEBALLS_DELAY
+                _Connection, sock=opened, ssl=tls, server_hostname=host if tls else None
             )
         return connection
+
+    async def _addresses(self, host: str, port: int) -> Sequence[AddrInfoType]:
+        """Return the addresses of a host; only a name takes a thread, in which it is looked up."""
+        try:
+            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            return await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 def _request_head(url: URL, headers: Mapping[str, str]) -> bytes:

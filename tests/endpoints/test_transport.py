@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import socket
 import struct
 import time
+import warnings
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -184,6 +186,24 @@ def test_a_connection_is_used_again_only_if_nothing_is_left_in_it(said: bytes, c
             return await in_turns(wire, 3, lambda: asyncio.sleep(0)), wire.connections
 
     assert asyncio.run(main()) == ([200] * 3, connections)
+
+
+@pytest.mark.filterwarnings("always::ResourceWarning")
+def test_a_connection_that_is_given_up_while_it_opens_is_closed() -> None:
+    async def main() -> None:
+        async with serving() as wire:
+            for steps in range(12):  # of the event loop, in one of which the connection is made
+                sending = asyncio.create_task(post(wire.url))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                sending.cancel()
+                await asyncio.wait([sending])
+            gc.collect()
+
+    with warnings.catch_warnings(record=True) as left_open:
+        asyncio.run(main())
+        gc.collect()
+    assert not [str(each.message) for each in left_open]
 
 
 # Large and compressed answers
