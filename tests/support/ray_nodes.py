@@ -86,11 +86,12 @@ def main(count: int, cores: float) -> None:
 
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what Ray prints is none of them
-    usual = {"object_store_memory": _STORE, "include_dashboard": False}
+    usual = {"object_store_memory": _STORE, "include_dashboard": False, "include_log_monitor": False}
     quick = {  # how soon a dead node is noticed; by itself, Ray takes half a minute
         "health_check_initial_delay_ms": 500, "health_check_period_ms": 300, "health_check_failure_threshold": 3,
     }  # fmt: skip
-    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick, **usual})
+    head = {"num_cpus": 0, "no_monitor": True, "_system_config": quick, **usual}
+    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
     nodes = [cluster.add_node(num_cpus=cores, **usual) for _ in range(count)]
     print(cluster.address, file=answers, flush=True)
     for line in sys.stdin:
