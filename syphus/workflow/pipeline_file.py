@@ -205,9 +205,9 @@ class _Reader:
                 raise self._error((*at, name), f"{file}: there is no such file")
         if kind is StageKind.RELATE and "relate" not in options and "train" not in options:
             raise self._error(at, 'the stage "relate" needs "relate: nearest-by-text", or another relation')
-        if kind is StageKind.TRANSLATE and isinstance(languages := options.get("languages"), str):
+        if kind is StageKind.TRANSLATE and "languages" in options:
             try:
-                parse_languages(languages, ())
+                parse_languages(make_options(Options, {"languages": options["languages"]}).languages, ())
             except ConfigError as problem:
                 raise self._error((*at, "languages"), str(problem)) from None
         if kind is StageKind.EXPORT:

@@ -242,6 +242,7 @@ MISTAKES = {
     "{export: {format: llava, reviewed: }}": ':{line}: "reviewed" has no value',
     "{export: {format: llava, reviewed: maybe}}": ":{line}: --reviewed maybe: must be accepted",
     "{translate: {languages: xx}}": ":{line}: --languages xx: unknown language",
+    "{translate: {languages: [de, no]}}": ":{line}: --languages no: unknown language",
     "generate": ':{line}: the stage "generate" is here twice',
     "[1, 2]": ":{line}: a stage is a name",
 }
