@@ -76,6 +76,7 @@ KINDS_OF_RULES = {
         "gives one answer twice": "repeat",
         "says one sentence twice": "repeat",
         "answers with the question": "repeat",
+        "only repeats its question": "repeat",
         "is in another script than the examples": "language",
         "is in another language than the examples": "language",
         "ends in the middle of a sentence": "cut",

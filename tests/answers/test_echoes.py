@@ -44,6 +44,7 @@ def judged(stage: GenerateStage, *pairs: tuple[str, str], notes: str = NOTES) ->
     return stage.judge(Row(1, Query("q", notes)), Completion(text, "stop", "m", Usage())).outcome
 
 
+THING = "a thing that the annotation does not hold"
 INSTRUCTIONS = "repeats its instructions"
 EXAMPLE = "copies an in-context example"
 FORM = "holds the form and no text"
@@ -118,6 +119,35 @@ def test_what_is_no_answer_is_rejected(stage: GenerateStage, question: str, answ
 def test_what_only_looks_like_it_is_accepted(stage: GenerateStage, question: str, answer: str) -> None:
     context = Context(Query("q", NOTES), stage.sent, "", frozenset({"LATIN"}))
     assert clean([Pair(question, answer)], GENERAL_RULES, context).rejections == {}
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [  # of a real model, with the examples of the prompt
+        (ASKED, "The woman has moved closer to the entrance."),
+        ("Where is the woman now?", "She moved closer to the entrance, and the car is gone."),
+        ("Is the car still parked in front of the gate?", "No, the car is gone."),
+    ],
+)
+def test_a_few_words_of_an_example_are_too_many_if_they_bring_a_thing(
+    stage: GenerateStage, question: str, answer: str
+) -> None:
+    assert judged(stage, (question, answer)).rejected_by == (THING,)
+
+
+@pytest.mark.parametrize(
+    ("answer", "notes"),
+    [
+        ("The woman has moved closer to the entrance.", "the woman moved to the entrance"),
+        ("The woman has moved closer to the entrance.", "a woman moved to the entrace"),
+        ("There is one woman less than in the first image.", NOTES),
+        ("The woman is now closer to the road.", NOTES),
+    ],
+)
+def test_a_few_words_of_an_example_may_be_used_for_what_the_annotation_holds(
+    stage: GenerateStage, answer: str, notes: str
+) -> None:
+    assert judged(stage, (ASKED, answer), notes=notes).pairs
 
 
 def test_a_text_of_the_row_may_stand_in_an_example_too(stage: GenerateStage) -> None:

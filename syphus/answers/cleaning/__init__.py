@@ -13,7 +13,7 @@ rules.py           the kinds of rule, and how they are applied
 sent_texts.py      what was sent to the model: runs of words, and scripts
 source_mentions.py mentions of the notes that the model was given
 times.py           times of a video, and times of day
-unfinished.py      answers that are cut off, in another language, or of far too many pairs
+unfinished.py      answers that are cut off, in another language, of far too many pairs, or say nothing
 """
 
 from syphus.answers.cleaning.dataset_rules import (

@@ -22,6 +22,9 @@ _QUOTED = re.compile(r"\"[^\"\n]*\"|\u201c[^\u201d\n]*\u201d|\u300c[^\u300d\n]*\
 _GRAM = 4  #: consecutive words that are looked up
 _STEP = 2  #: a run of five words has such words at one of every two places
 _STRIDE = 3  #: at one of every three places, a run has all but two of its words
+PHRASE = 5  #: words of a phrase that nobody takes from an example by chance, if its noun is not the annotation's
+_ARTICLES = frozenset(("the", "a", "an"))
+_STATEMENT = re.compile(r"[^.,;:!?\n]+(?![^.,;:!?\n]|\?)")
 _WHOLE_FOREIGN = 2  #: words with a meaning, for a whole text
 
 
@@ -68,10 +71,10 @@ class SentTexts:
         questions: dict[str, set[str]] = {}
         for question, text in examples:
             questions.setdefault(text, set()).add(question)
+        self._examples = [text for text, asked in questions.items() if len(asked) == 1]
+        self._asked = frozenset[str]().union(*questions.values())
         sent = [  # what stands in several examples is a wording that all answers share
-            _Sent(split_words(text), SentKind.EXAMPLE, next(iter(asked)))
-            for text, asked in questions.items()
-            if len(asked) == 1
+            _Sent(split_words(text), SentKind.EXAMPLE, next(iter(questions[text]))) for text in self._examples
         ]
         for text in dict.fromkeys(instructions):
             lines = (line for part in _QUOTED.split(text) for line in part.splitlines())
@@ -97,6 +100,23 @@ class SentTexts:
                 length = least - _STRIDE + 1
                 found.setdefault(length, set()).update(_grams(each.words, length, 1))
         return found
+
+    @cached_property
+    def example_phrases(self) -> Mapping[str, frozenset[tuple[str, ...]]]:
+        """The last five words of statements of the examples that end in a noun ("closer to the entrance"), by the noun.
+
+        A noun is here a word with "the" or "a" one or two words before it, and a mark behind it.
+        """
+        found: dict[str, set[tuple[str, ...]]] = {}
+        for statement in _STATEMENT.findall("\n".join(self._examples)):
+            run = tuple(split_words(statement)[-PHRASE:])
+            if len(run) == PHRASE and not _ARTICLES.isdisjoint(run[-3:-1]):
+                found.setdefault(run[-1], set()).add(run)
+        return {noun: frozenset(runs) for noun, runs in found.items()}
+
+    def is_example(self, question: str) -> bool:
+        """Return whether a text is the user turn of an example."""
+        return question in self._asked
 
     def may_be_in(self, words: Sequence[str]) -> bool:
         """Return whether anything of the texts may be in a text of these words. Hardly any answer has something."""

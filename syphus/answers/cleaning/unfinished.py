@@ -1,11 +1,12 @@
-"""Finds answers that are not what was asked for as a whole: cut off, of far too many pairs, in another language."""
+"""Finds answers that are not what was asked for: cut off, of too many pairs, in another language, without news."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from syphus.answers.cleaning.endings import is_complete
-from syphus.answers.cleaning.rules import Check, Context, Doubt, Rule, describe_match, searchable
+from syphus.answers.cleaning.rules import Check, Context, Doubt, Drop, Rule, describe_match, searchable
 from syphus.answers.cleaning.sent_texts import split_words
 from syphus.answers.translation.identify import identify
 from syphus.types import Pair
@@ -105,8 +106,78 @@ def _is_english(words: Sequence[str]) -> bool:
     return 5 * sum(map(_ENGLISH.__contains__, words)) >= len(words) > 0
 
 
+# Answers that only say their question again: "Where is the car in the left image?" "It is in the left image."
+#
+# All words of such an answer are the question's, or say nothing by themselves. Yes-or-no questions may be answered in
+# their own words, and so may those that offer a choice. A word in another form ("stands" of "stand") counts as new, so
+# that what is found is sure.
+
+_PRONOUNS = "itself he him his she her hers they them their theirs i me my mine we us our you your yours"
+_FUNCTION = """
+    a an the this that these those there here it its who whom whose which what where when how as so and or but of than
+    be am is are was were been being have has had do does did can could may might will would now also currently
+"""
+_IMAGES = "image images picture pictures photo photos photograph photographs scene video clip frame view"
+_OF_IMAGES = """
+    show shows shown showing see sees seen depict depicts depicted appear appears visible display displays displayed
+    present presented feature features featured contain contains include includes located situated positioned
+    kind type sort thing things
+"""
+#: Words that say nothing by themselves about what is seen. Behind "a", one of the last two groups is a thing.
+EMPTY_WORDS = f"{_PRONOUNS} {_FUNCTION} {_IMAGES} {_OF_IMAGES}"
+
+_EMPTY = frozenset(EMPTY_WORDS.split())
+_TELLS_WHO = frozenset(_PRONOUNS.split())
+_IMAGE_WORDS = frozenset(_IMAGES.split())
+_SHOWN = frozenset(_OF_IMAGES.split())
+_DEFINITE = frozenset(("the", "this", "that", "these", "those", "both"))
+_LEAST_WORDS = 4  #: "The left one." may be all that is asked for
+_REACH = 3  #: words between "the" and its noun
+_ASKS = re.compile(r"(?:\w+ )?(?:what|where|which|who|whom|whose|how|when|why)\b", re.IGNORECASE)
+_ASKS_WHO = re.compile(r"(?:\w+ )?who(?:m|se)?\b", re.IGNORECASE)
+#: What an answer may choose from: "the cat or the dog", "of the two men, how many", a list.
+_CHOICE = re.compile(r"\b(?:or|and|between|among)\b|\b(?:which|who|one|many|much) of\b|\bof the .*,|\n", re.IGNORECASE)
+#: Signs of more than a plain statement: quotations, code, formulas. A question as an answer has a rule of its own.
+_TELLS_BY_SIGNS = re.compile(r"[^\w\s.,;!'\u2019-]")
+
+
+def only_restates(pair: Pair) -> bool:
+    """Return whether an answer has no word of its own that says anything."""
+    asked = pair.instruction
+    if not _ASKS.match(asked):
+        return False
+    words = split_words(pair.answer)
+    own = set(words).difference(split_words(asked))
+    if not own <= _EMPTY or len(words) < _LEAST_WORDS:  # as nearly all answers
+        return False
+    if _CHOICE.search(asked) or _TELLS_BY_SIGNS.search(pair.answer):
+        return False
+    if own & _TELLS_WHO and _ASKS_WHO.match(asked):
+        return False
+    return not any(_is_thing(words, place) for place, word in enumerate(words) if word in own)
+
+
+def _is_thing(words: Sequence[str], place: int) -> bool:
+    """Return whether a word for images or showing stands for a thing: "a picture hangs there", "in a display"."""
+    word, before = words[place], words[max(0, place - _REACH) : place]
+    if word in _IMAGE_WORDS:
+        return _DEFINITE.isdisjoint(before)
+    return word in _SHOWN and before[-1:] in (["a"], ["an"])
+
+
+def _find_restatements(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
+    """Yield the pairs that say nothing, and of conversations (ids such as `..._round2`) also the later rounds."""
+    broken: set[str] = set()
+    for index, pair in enumerate(pairs):
+        conversation = pair.id.rpartition("round")[0] if pair.id else ""
+        if only_restates(pair) or (conversation and conversation in broken):
+            broken.add(conversation)
+            yield index, describe_match(f"answer {index + 1}", pair.answer)
+
+
 UNFINISHED_RULES: tuple[Rule, ...] = (
     Check("ends in the middle of a sentence", _find_cut_texts),
     Check("far from the number of pairs asked for", _find_wrong_count),
     Check("is in another language than the examples", _find_other_languages),
+    Drop("only repeats its question", _find_restatements, least=1),
 )

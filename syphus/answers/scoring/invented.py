@@ -13,7 +13,8 @@ from difflib import SequenceMatcher
 from functools import cache, lru_cache
 
 from syphus.answers.cleaning.dataset_rules import find_names
-from syphus.answers.cleaning.rules import Check, Context, Doubt, Rule, searchable
+from syphus.answers.cleaning.rules import Check, Context, Doubt, Rule, describe_match, searchable, texts_with_places
+from syphus.answers.cleaning.sent_texts import PHRASE, split_words
 from syphus.answers.scoring.grounding import GUESS, AnnotationFacts, is_supported, read_annotation_facts
 from syphus.answers.scoring.lexicon import is_thing, names_of_things, related_words, supporting_words, synonyms
 from syphus.answers.scoring.norms import is_concrete, norms
@@ -90,6 +91,38 @@ def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[s
                 if not known[word.text] and not _is_no_claim(found, index):
                     place = f"answer {number}: {word.text}"
                     yield Doubt(place) if explains or not _is_introduced(found, index) else place
+
+
+def _find_things_of_examples(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    """Find what a pair has from an in-context example, in the example's words: "closer to the entrance"."""
+    phrases, annotation = context.sent.example_phrases, context.query.text
+    if phrases.keys().isdisjoint(searchable(pairs).words) or context.query.images or not annotation.strip():
+        return
+    if context.sent.is_example(annotation) or context.sent.is_example(context.asked):
+        return
+    facts = read_annotation_facts(annotation)
+    for place, text in texts_with_places(pairs):
+        words = split_words(text)
+        for end in range(PHRASE, len(words) + 1):
+            run = tuple(words[end - PHRASE : end])
+            if run in phrases.get(run[-1], ()) and _is_foreign(run[-1], facts):
+                yield describe_match(place, " ".join(run))
+
+
+def _is_foreign(noun: str, facts: AnnotationFacts) -> bool:
+    """Return whether nothing in the annotation supports a noun, and no scene has such a thing unsaid."""
+    word = Word(noun, stem(noun))
+    return not (
+        noun in _PERSONS
+        or word.stem in _settings()
+        or is_supported(word, facts, frozenset())
+        or _is_another_form(word, facts)
+    )
+
+
+def _find_unsupported(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+    yield from _find_things_of_examples(pairs, context)
+    yield from _find_invented_things(pairs, context)
 
 
 def _says_nothing_differs(annotation: str) -> bool:
@@ -198,4 +231,4 @@ def _are_forms(one: str, other: str) -> bool:
 
 #: A cleaning rule for complete annotations: an answer is invalid if it claims a thing that nothing in the annotation
 #: supports. Guesses, denials, figures of speech, other words and corrected spelling are allowed.
-things_of_the_annotation: Rule = Check("a thing that the annotation does not hold", _find_invented_things)
+things_of_the_annotation: Rule = Check("a thing that the annotation does not hold", _find_unsupported)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache, lru_cache
 
+from syphus.answers.cleaning.unfinished import EMPTY_WORDS
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.copying import question_type
 from syphus.answers.scoring.lexicon import synonyms
@@ -24,14 +25,9 @@ _FEW = 3  #: telling words; shorter answers can't be others
 _YES, _NO = 0.5, 0.75  #: scores of answers that confirm or deny their question and say nothing else
 
 #: Words that say nothing about what is seen, so that an answer that adds only these adds nothing.
-_EMPTY = """
-    a an the this that these those there here it its itself he him his she her hers they them their theirs i my we our
-    us you your who whom whose which what where when why how if then than as so such and or but to of in on at with for
-    from by into about also just really actually clearly
-    be am is are was were been being have has had having do does did doing can could may might must shall should will
-    would image images picture pictures photo photos photograph scene video clip frame show shows shown showing see sees
-    seen depict depicts depicted appear appears visible display displays displayed present presented feature features
-    featured contain contains include includes located situated positioned kind type sort one ones thing things answer
+_EMPTY = f"""
+    {EMPTY_WORDS} if then such to in on at with for from by into about just really actually clearly
+    being doing must shall should one ones answer
 """
 #: Words that answer "where".
 _PLACES = """
