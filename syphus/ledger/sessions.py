@@ -261,6 +261,12 @@ def end_session(store: Store, session: int, stopped: str, seconds: float, now: f
     store.commit()
 
 
+def forget_session(store: Store, session: int) -> None:
+    """Remove the newest session, in which nothing was sent, and commit."""
+    store.execute("DELETE FROM session WHERE id = ?", session)
+    store.commit()
+
+
 def sessions(store: Store, stage: str) -> list[Session]:
     """Return all sessions of a stage, oldest first."""
     rows = store.read(

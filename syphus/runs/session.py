@@ -33,9 +33,9 @@ from syphus.endpoints.prompt_cache import cache_rules
 from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.routes import CHAT_ROUTE, ApiRoute
 from syphus.endpoints.structured import RESPONSE_FORMAT, AnswerFormat, AnswerFormats
-from syphus.errors import InterruptError, StorageError, SyphusError, UsageError
+from syphus.errors import ConfigError, InterruptError, StorageError, SyphusError, UsageError
 from syphus.formats.report import Report, make_report
-from syphus.formats.run_files import PairsFile
+from syphus.formats.run_files import PAIRS_FILE, PairsFile
 from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.ledger.control_desk import ControlName, ControlSettings
 from syphus.ledger.records import Records
@@ -44,6 +44,7 @@ from syphus.ledger.sessions import (
     Settings,
     begin_session,
     end_session,
+    forget_session,
     get_meta,
     has_sessions,
     last_settings,
@@ -66,6 +67,7 @@ from syphus.runs.open_files import limit_threads
 from syphus.runs.prepare import RunContext, budget_problem
 from syphus.runs.run_settings import requested_tier, store_limits, store_prices, stored_prices
 from syphus.runs.sharing import check_sharing, with_sharing
+from syphus.runs.snapshots import LEFT_BEHIND
 from syphus.types import State
 
 if TYPE_CHECKING:
@@ -143,7 +145,8 @@ class StageRunner:
         stage's current numbers. `pairs` is a file that grows with the accepted pairs. `max_rounds` limits the further
         answers for a query; by default the options do. `trusted` settings have brought answers in another stage. With
         `only`, the session is about the pending queries with these numbers; after `pairs_wanted` accepted pairs it
-        ends with an `EnoughError`. Raises `StorageError` if the disk failed.
+        ends with an `EnoughError`. Raises `StorageError` if the disk failed, `ConfigError` if nothing could be sent;
+        such a session leaves no trace.
         """
         if not needs_no_model(self._store, stage.name):
             self.check_model()
@@ -158,6 +161,9 @@ class StageRunner:
         except KeyboardInterrupt:  # before the loop handles Ctrl-C itself, or after it: no request is in flight
             stopped_by = InterruptError("Stopped.")
         if isinstance(stopped_by, StorageError):
+            raise stopped_by
+        if isinstance(stopped_by, ConfigError) and not stage_run.stats.requests:
+            forget_session(self._store, stage_run.records.session)
             raise stopped_by
         store_limits(self._store, stage_run.stats.stated_limits)
         if self.request_builder.formats.is_used:
@@ -362,7 +368,7 @@ def open_run_folder(folder: Path) -> Iterator[Store]:
 def _remove(folder: Path, new: list[Path]) -> None:
     with contextlib.suppress(OSError):  # other files are in it: keep the folder
         shutil.rmtree(folder / IMAGES_FOLDER, ignore_errors=True)
-        for name in (f"{FILE}-wal", f"{FILE}-shm", FILE, LOCK):
+        for name in (f"{FILE}-wal", f"{FILE}-shm", FILE, LOCK, PAIRS_FILE, *LEFT_BEHIND):
             (folder / name).unlink(missing_ok=True)
         for each in new:
             each.rmdir()

@@ -34,7 +34,7 @@ _COPY, _LOCK = ".snapshot.sqlite", ".snapshot.lock"
 _EXPORTS = ("pairs.jsonl", "report.json", "invalid.json", "run.lock", OWNER_FILE)
 _LEFT_OUT = ("*_instructions.json", "*_train.json", "*.partial", ".snapshot.*", f"{FILE}*", "translation.html")
 _EXPORT_FOLDERS = frozenset({"export"})
-_LEFT_BEHIND = {OWNER_FILE, _LOCK}  # by a run that was refused before it began
+LEFT_BEHIND = {OWNER_FILE, _LOCK}  #: by a run that was refused before it began
 _TRIES = 5
 _WAIT = 120.0  # seconds for which a process waits that wants to take a snapshot, too
 
@@ -180,7 +180,7 @@ def _check_target(folder: Path, snapshot: Snapshot) -> list[str] | None:
     An older copy of the same run is moved aside. Raises `RunError` for another run.
     """
     if not (folder / FILE).exists():
-        if folder.is_dir() and not {each.name for each in folder.iterdir()} <= _LEFT_BEHIND:
+        if folder.is_dir() and not {each.name for each in folder.iterdir()} <= LEFT_BEHIND:
             raise RunError(f"{folder} is not empty, and not a run. Name another folder.")
         return []
     if is_working(folder):
@@ -211,7 +211,7 @@ def _restore(folder: Path, place: str, stored: StoredSnapshot) -> None:
         _write_names(partial, owner, stored.snapshot.run)
         mine = _described(partial, owner, stored.snapshot.run, working=True)
         take_over(source, stored, replace(mine, title=stored.snapshot.title))
-        for left in _LEFT_BEHIND:
+        for left in LEFT_BEHIND:
             (folder / left).unlink(missing_ok=True)
         if folder.is_dir():
             folder.rmdir()

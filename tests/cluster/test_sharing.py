@@ -247,6 +247,7 @@ def test_what_can_not_be_a_gate_is_refused_in_one_line(tmp_path: Path, monkeypat
         assert f"refuses the secret in {SECRET}" in refusal(tmp_path, url, share=address)
         monkeypatch.delenv(SECRET)
         assert f"set {SECRET}" in refusal(tmp_path, url, share=address)
+        assert not (tmp_path / "output").exists()
         assert endpoint.stats.requests == 0
 
 

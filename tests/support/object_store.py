@@ -6,7 +6,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -56,6 +58,56 @@ def object_store(cache: Path) -> Iterator[ObjectStore]:
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
+    try:
+        with leading_to(endpoint, cache):
+            import s3fs
+
+            with urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")):  # it keeps buckets in the process
+                files = s3fs.S3FileSystem()
+            files.mkdir(BUCKET)
+            yield ObjectStore(endpoint, files)
+    finally:
+        server.stop()
+
+
+class _Denied(BaseHTTPRequestHandler):
+    """Answers as S3 does to a key without rights."""
+
+    def do_GET(self) -> None:
+        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(403)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - their names are those of the methods
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def denying_store(cache: Path) -> Iterator[None]:
+    """A server of S3 that gives its user no right to anything, and an environment that leads to it."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Denied) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with leading_to(f"http://127.0.0.1:{server.server_port}", cache):
+                yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def leading_to(endpoint: str, cache: Path) -> Iterator[None]:
+    """An environment in which a server is the store, and `cache` the folder of copies."""
+    import s3fs
+
     own = {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
@@ -65,18 +117,13 @@ def object_store(cache: Path) -> Iterator[ObjectStore]:
     }
     before = {name: os.environ.get(name) for name in own}
     os.environ.update(own)
+    s3fs.S3FileSystem.clear_instance_cache()
     try:
-        import s3fs
-
-        s3fs.S3FileSystem.clear_instance_cache()
-        with urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")):  # it keeps buckets in the process
-            files = s3fs.S3FileSystem()
-        files.mkdir(BUCKET)
-        yield ObjectStore(endpoint, files)
+        yield
     finally:
+        s3fs.S3FileSystem.clear_instance_cache()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        server.stop()
