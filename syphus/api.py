@@ -149,17 +149,27 @@ def try_rows(dataset: Dataset, count: int = 3, *, sample: bool = False, **option
 
 
 @machine_faults()
-def resume(folder: StrPath, **options: Unpack[RunOptions]) -> CompletedRun | CompletedTranslation:
+def resume(
+    folder: StrPath, *, from_: StrPath = "", **options: Unpack[RunOptions]
+) -> CompletedRun | CompletedTranslation:
     """Go on with the newest command of a run, a run or its translation, from any folder.
 
-    `options` replace those that it was given. Raises what `run` does, and `RunError` if the run keeps no command.
+    `options` replace those that it was given. With `from_`, the folder is made from the newest snapshot at that path or
+    URL first, and snapshots go on there. Raises what `run` does, and `RunError` if the run keeps no command, or if
+    there is no snapshot.
     """
     from syphus.pipeline.observer import call
     from syphus.runs.run_settings import RUN, resumed_options
 
-    command, chosen = resumed_options(Path(folder), _without_display(options))
-    values: Any = {each.name: getattr(chosen, each.name) for each in fields(chosen)}  # as the functions below take it
     with _display(options) as observer:
+        if from_:
+            from syphus.runs.snapshots import restore
+
+            for line in restore(Path(folder).absolute(), str(from_)):
+                observer.say(line)
+            options.setdefault("snapshot", str(from_))
+        command, chosen = resumed_options(Path(folder), _without_display(options))
+        values: Any = {each.name: getattr(chosen, each.name) for each in fields(chosen)}  # as the functions below do
         if command == RUN:
             return call(partial(_run, values.pop("name"), values), observer)
         return call(partial(_translate, Path(folder), None, values), observer)
@@ -224,9 +234,12 @@ def convert(dataset: Dataset = "", **options: Unpack[ConversionOptions]) -> Conv
 def _convert(dataset: Dataset, values: ConversionOptions, observer: Observer) -> ConversionResult:
     from syphus.images.convert import ConversionProgressFormatter
     from syphus.images.convert import convert as convert_images
+    from syphus.images.convert_options import check_options, with_copies
     from syphus.plugins.discovery import dataset_name
 
     options = make_options(ConvertOptions, {**_without_display(values), "name": dataset_name(dataset)})
+    check_options(options)
+    options = with_copies(options)
     progress = ConversionProgressFormatter(observer.converting)
     callbacks = progress.update, observer.say, progress.update_download
     if not options.ray:

@@ -37,13 +37,7 @@ def resume(
 
     default = Options()
     given = {name: value for name, value in arguments(options, _PLACE).items() if value != getattr(default, name)}
-    if from_:
-        from syphus.runs.snapshots import restore
-
-        for line in restore(folder.absolute(), from_):
-            observer.say(line)
-        given.setdefault("snapshot", from_)
-    done = api.resume(folder, observer=observer, **given)
+    done = api.resume(folder, from_=from_, observer=observer, **given)
     if isinstance(done, api.CompletedRun):
         lines = run_summary(done.result, given_command())
     else:

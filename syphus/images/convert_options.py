@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, TypedDict
@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple, TypeAlias, TypedDict
 from syphus.config.options import option
 from syphus.errors import ConfigError, InputError
 from syphus.io.text_files import missing
+from syphus.storage.addresses import as_url
 from syphus.text import install_hint
 
 DEFAULT_MAX_PIXELS = 50_000_000  #: of an image or a video frame; a phone's camera takes 50 million
@@ -176,6 +177,10 @@ def check_options(options: ConvertOptions) -> None:
     _check_source(options)
     if not options.store.name:
         raise ConfigError("No output. Add --output.")
+    if url := as_url(options.output):
+        raise ConfigError(f"--output {url}: a store is written to a local disk. Copy it from there.")
+    if options.download and any(map(as_url, options.image_root)):
+        raise ConfigError("--download needs a local folder for the photos, and --image-root is a URL.")
     if not 1 <= options.part_mb <= _MAX_PART_MB:
         raise ConfigError(f"--part-mb {options.part_mb}: must be a number from 1 to {_MAX_PART_MB:,}.")
     if options.layout not in LAYOUTS or (options.file_type == ".json" and options.layout != "base64"):
@@ -190,6 +195,21 @@ def check_options(options: ConvertOptions) -> None:
         )
 
 
+def with_copies(options: ConvertOptions) -> ConvertOptions:
+    """Return options that name local copies in place of URLs. They are fetched, which may take long.
+
+    Raises what `local_path` raises.
+    """
+    from syphus.storage.local_copies import local_path
+
+    return replace(
+        options,
+        from_=options.from_ and Path(local_path(options.from_)),
+        image_path=options.image_path and local_path(options.image_path),
+        image_root=tuple(Path(local_path(root)) for root in options.image_root),
+    )
+
+
 def _check_source(options: ConvertOptions) -> None:
     if bool(options.from_) == bool(options.name):
         raise ConfigError(
@@ -199,7 +219,7 @@ def _check_source(options: ConvertOptions) -> None:
         raise ConfigError("Where are the images? Add --image-path.")
     if options.from_ and (options.query_inputs_path or options.image_path or options.image_root):
         raise ConfigError("--from copies a whole store: --image-path, --image-root and -in are for datasets only.")
-    if options.name and not Path(options.image_path).exists():
+    if options.name and not as_url(options.image_path) and not Path(options.image_path).exists():
         raise InputError(f"{missing(options.image_path)}; name the images with --image-path")
     if options.from_ and options.from_.absolute() == options.store.absolute():
         raise ConfigError("--from and --output are the same.")

@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from harness import Ran, run_rows, server
 from image_rows import ask, picture
 from object_store import ObjectStore, object_store
 
+import syphus
 from syphus import read_csv, read_json, read_jsonl, read_parquet, read_webdataset
 from syphus.errors import ConfigError, InputError, SyphusError
 from syphus.io.records import position
@@ -185,6 +187,22 @@ def test_images_by_url_are_sent(tmp_path: Path, store: ObjectStore) -> None:
         assert sorted(len(each.images) for each in simulated.requests) == [1, 1]
     assert ran.states == {State.OK: 2, State.FAILED: 1}, ran.lines
     assert "missing in s3://bucket/photos" in stored(ran, "SELECT images FROM picture WHERE images LIKE '%missing%'")
+
+
+def test_convert_takes_images_and_stores_by_url(tmp_path: Path, store: ObjectStore) -> None:
+    photos = {f"{number:012}.jpg": picture(64, 48, seed=number) for number in range(3)}
+    store.put_all({f"convert/{name}": data for name, data in photos.items()})
+    (tmp_path / "photos").mkdir()
+    for name, data in photos.items():
+        (tmp_path / "photos" / name).write_bytes(data)
+    dataset, stores = "CocoSpotTheDifference.change", [tmp_path / name for name in ("here.parquet", "there.parquet")]
+    syphus.convert(dataset, image_path=tmp_path / "photos", output=stores[0])
+    syphus.convert(dataset, image_path=store.url("convert"), output=stores[1])
+    assert pq.read_table(stores[0]).equals(pq.read_table(stores[1]))
+    store.put("CGD.parquet", stores[0].read_bytes())
+    assert syphus.convert(from_=store.url("CGD.parquet"), output=tmp_path / "again.json").images == 3
+    with pytest.raises(ConfigError, match=r"^--output s3://bucket/CGD\.parquet: a store is written to a local disk"):
+        syphus.convert(from_=stores[0], output=store.url("CGD.parquet"))
 
 
 @pytest.mark.parametrize(

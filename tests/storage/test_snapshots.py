@@ -18,6 +18,7 @@ from harness import HERE, run_rows, server
 from object_store import ObjectStore, object_store
 from processes import AnyProcess, Watch, command, environment, start
 
+import syphus
 from syphus.api_exports import publish
 from syphus.errors import InputError, RunError, StorageError, SyphusError
 from syphus.runs.reader import read_status
@@ -196,6 +197,19 @@ def test_a_killed_run_goes_on_from_s3_on_another_machine(tmp_path: Path, store: 
     restore(tmp_path / "third" / "Rows.rows" / "v1", url)
     counts = read_status(tmp_path / "third" / "Rows.rows" / "v1").counts
     assert counts.states[State.OK] == ROWS
+
+
+def test_python_goes_on_from_a_snapshot_and_keeps_it_up_to_date(tmp_path: Path) -> None:
+    place, there = tmp_path / "place", tmp_path / "there" / "Rows.rows" / "v1"
+    with server() as simulated:
+        first = run_rows(tmp_path, simulated.url, ROWS, snapshot=str(place), max_requests=10)
+        assert first.states == {State.OK: 10, State.PENDING: ROWS - 10}
+        done = syphus.resume(there, from_=place, max_requests=100, datasets_dir=PLUGINS)
+        assert (done.exit_code, simulated.stats.requests) == (0, ROWS)
+    restore(tmp_path / "elsewhere" / "Rows.rows" / "v1", str(place))
+    assert answers(tmp_path / "elsewhere" / "Rows.rows" / "v1") == ROWS
+    with pytest.raises(RunError, match="holds no snapshot of a run"):
+        syphus.resume(tmp_path / "none" / "Rows.rows" / "v1", from_=tmp_path / "nothing")
 
 
 def test_a_run_that_is_taken_over_stops(tmp_path: Path) -> None:
