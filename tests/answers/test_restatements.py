@@ -17,13 +17,14 @@ def cleaned(*pairs: Pair) -> Cleaned:
 
 @pytest.mark.parametrize(
     ("question", "answer"),
-    [  # all but the last are of a real model
+    [  # all but the last two are of a real model
         ("Where is the black car located in the second image?", "It is located in the second image."),
         ("Where is the person in the distance in the left image?", "In the left image."),
         ("How many more cars are there in the street?", "More cars are present in the street."),
         ("What is the new person walking out of the lot?", "The new person is walking out of the lot."),
         ("What dog is pulling the sled with a boy on it?", "The dog is pulling the sled with a boy on it."),
         ("In which picture is the white car?", "The white car is shown in the picture."),
+        ("Where is the white car in image 2?", "The white car is in image 2."),
     ],
 )
 def test_a_pair_that_says_nothing_is_left_out(question: str, answer: str) -> None:
@@ -48,6 +49,9 @@ def test_a_pair_that_says_nothing_is_left_out(question: str, answer: str) -> Non
         ("Who picked up the cup?", "You picked up the cup."),
         ("What is he doing on the roof?", "He is doing it with the roof."),
         ("How many cars are there?", "There is one car there."),
+        ("How many people stand before house 4?", "There are 4 people before it."),
+        ("How many of them stand before house four?", "Four stand before it."),
+        ("What is the number on door 12?", "The number on it is 12."),
         ("Which way does the arrow point?", "Up."),
         ("Where is the couch?", "There, on the left."),
         ("Repeat: the cat is there.", "The cat is there."),

@@ -154,7 +154,17 @@ def only_restates(pair: Pair) -> bool:
         return False
     if own & _TELLS_WHO and _ASKS_WHO.match(asked):
         return False
+    if any(_is_number(words, place) for place in range(len(words))):
+        return False  # "How many stand before house 4?" "There are 4 before it."
     return not any(_is_thing(words, place) for place, word in enumerate(words) if word in own)
+
+
+def _is_number(words: Sequence[str], place: int) -> bool:
+    """Return whether a word is a number, and not that of an image: "image 2"."""
+    from syphus.answers.scoring.words import NUMBERS  # imported late: scoring builds on this package
+
+    is_number = words[place][0].isdecimal() or words[place] in NUMBERS
+    return is_number and (place == 0 or words[place - 1] not in _IMAGE_WORDS)
 
 
 def _is_thing(words: Sequence[str], place: int) -> bool:
