@@ -45,7 +45,7 @@ def _polarities(annotation: str) -> list[tuple[str, bool | None]]:
     return found
 
 
-@lru_cache(maxsize=4_000)
+@lru_cache(maxsize=1_000)
 def _read_changes(annotation: str) -> tuple[_Change, ...]:
     """Return what an annotation says plainly to have come or gone."""
     lines = _polarities(annotation)

@@ -96,7 +96,7 @@ def _counted(words: Sequence[Word], index: int) -> frozenset[str]:
     return frozenset(stems)
 
 
-@lru_cache(maxsize=4_000)
+@lru_cache(maxsize=1_000)
 def read_counts(annotation: str) -> AnnotationCounts:
     """Read what an annotation counts."""
     words = tokenize(annotation)

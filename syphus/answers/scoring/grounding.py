@@ -91,7 +91,7 @@ class AnnotationFacts:
         return UNCERTAIN if number.value == 2 else UNKNOWN
 
 
-@lru_cache(maxsize=4_000)
+@lru_cache(maxsize=1_000)
 def read_annotation_facts(annotation: str) -> AnnotationFacts:
     """Read the facts of an annotation, given as the text that the model sees."""
     found = tokenize(annotation)
@@ -261,7 +261,7 @@ def _mentioned_stems(texts: Iterable[str]) -> frozenset[str]:
     return stems.union(*(synonyms().get(each, ()) for each in stems))
 
 
-@lru_cache(maxsize=4_000)
+@lru_cache(maxsize=1_000)
 def statements(annotation: str) -> tuple[frozenset[str], ...]:
     """Return the lines and sentences of an annotation as sets of stems, without duplicates and names of fields."""
     keys = frozenset(map(stem, _KEYS))

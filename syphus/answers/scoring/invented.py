@@ -182,7 +182,7 @@ def _is_another_form(word: Word, facts: AnnotationFacts) -> bool:
     return any(_are_forms(kind, other) for other in facts.stems for kind in kinds)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def _are_alike(one: str, other: str) -> bool:
     """Return whether two stems are so similar that one may be misspelt."""
     if 2 * min(len(one), len(other)) < _MISSPELT * (len(one) + len(other)):

@@ -124,7 +124,7 @@ class Word:
     ends_phrase: bool = False  #: followed by a punctuation mark, or last
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4_000)
 def tokenize(text: str) -> tuple[Word, ...]:
     """Return all words in order, without coordinates in brackets and the numbers of list items."""
     text = _LABEL.sub(" ", _BOX.sub(" ", text))
@@ -140,7 +140,7 @@ def tokenize(text: str) -> tuple[Word, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def _read_word(written: str, is_name: bool, ends_phrase: bool) -> Word:
     small = re.sub("['\u2019]s?$", "", written.casefold())
     stemmed = small if small[0].isdecimal() else stem(small)
@@ -154,13 +154,13 @@ def _split_characters(run: str) -> Iterator[Word]:
         yield from (Word(each, each) for each in pairs)
 
 
-@lru_cache(maxsize=4_000)
+@lru_cache(maxsize=1_000)
 def split_sentences(text: str) -> tuple[str, ...]:
     """Return the sentences and lines of a text; a full stop behind a digit ends none."""
     return tuple(_BETWEEN_SENTENCES.split(text))
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4_000)
 def content_stems(text: str) -> frozenset[str]:
     """Return the stems of the words that carry meaning, without numbers and common words."""
     return frozenset(w.stem for w in tokenize(text) if w.value is None and not is_common(w.stem))
@@ -183,7 +183,7 @@ def jaccard_similarity(one: Collection[str], other: Collection[str]) -> float:
     return len(set(one) & set(other)) / len(both) if both else 0.0
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=1_000)
 def are_comparable(annotation: str, text: str) -> bool:
     """Return whether two texts can be compared: the annotation has words, and both seem to be in one language.
 
