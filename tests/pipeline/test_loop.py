@@ -152,17 +152,21 @@ def test_an_unknown_host_is_a_wrong_setting(tmp_path: Path) -> None:
 def test_an_endpoint_that_can_not_be_set_up_leaves_no_session_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with server() as simulated, monkeypatch.context() as environ:
-        environ.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
-        endpoints = [{"base_url": url, "api_key": KEY} for url in (simulated.url, "http://api.example.test/v1")]
-        environ.setenv("NO_PROXY", "127.0.0.1")
-        ran = run_rows(tmp_path, "", 3, config={"endpoints": endpoints})
-    assert isinstance(ran.error, ConfigError)
-    assert ran.exit_code == 2
-    assert ran.states == {PENDING: 3}
-    assert ran.report.sessions[-1].stopped == str(
-        ran.error
-    )  # else the next start would speak of answers that were lost
+    with server() as simulated:
+        bad = [{"base_url": url, "api_key": KEY} for url in (simulated.url, "http://api.example.test/v1")]
+        with monkeypatch.context() as environ:
+            environ.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+            environ.setenv("NO_PROXY", "127.0.0.1")
+            refused = run_rows(tmp_path, "", 3, config={"endpoints": bad})
+            assert not refused.folder.exists()
+            assert run_rows(tmp_path, simulated.url, 3).states == {OK: 3}
+            again = run_rows(tmp_path, "", 4, config={"endpoints": bad})
+    for each in (refused, again):
+        assert isinstance(each.error, ConfigError)
+        assert each.exit_code == 2
+    assert again.states == {OK: 3, PENDING: 1}
+    # Else the next start would speak of answers that were lost.
+    assert len(again.report.sessions) == 1
 
 
 @pytest.mark.parametrize("rows", [3, 40])
