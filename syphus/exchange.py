@@ -110,9 +110,8 @@ class Completion:
     model: str  #: the server's name for it
     usage: Usage
     refusal: str = ""
-    flags: tuple[
-        str, ...
-    ] = ()  #: content filter categories that cut the answer ("hate: high"), "filter did not run", the form asked for
+    #: content filter categories that cut the answer ("hate: high"), "filter did not run", the form asked for
+    flags: tuple[str, ...] = ()
     response_id: str = ""
     service_tier: str = ""  #: that served it and that is billed, as the server names it; "" if it does not say
     regional: bool = False  #: served by an endpoint that processes data in one region, which may cost more

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import NamedTuple
 
-from syphus.quality.planted_faults import PLANTED, Soil, plant
+from syphus.quality.planted_faults import PLANTED, FaultSite, plant
 from syphus.runs.pair_verdicts import JudgedAnswer, JudgedPairs, judge_query, judged_pairs
 from syphus.types import Pair, PromptImage, Query
 
-SOUND = ""  #: the truth about a pair without a fault; others are the value of a `Fault`
+SOUND = ""  #: the truth about a pair without a fault; other truths are values of `KnownFault`
 COMPANY = None  #: in place of a truth: the pair is shown, and does not count
 _FAULTY = 0.5  # share of the sound pairs that get a fault
 _MOST_SOURCES = 500  # annotations that are used, by chance, if there are more
@@ -81,23 +81,23 @@ def make_known_answers(
         for (instruction, answer), truth in zip(texts.pairs, truths(query), strict=True):
             used.take(texts.annotation, KnownPair(instruction, answer, truth))
     random = Random(f"{seed} {len(before)}")
-    planter = _Planter(material, used, random)
+    maker = _AnswerMaker(material, used, random)
     made: list[KnownAnswer] = []
     while len(made) < count:
-        found = list(planter.go_round())
+        found = list(maker.next_round())
         if not found:
             break
         made += found
     return made[:count]
 
 
-class _Planter:
+class _AnswerMaker:
     def __init__(self, material: Sequence[KnownAnswer], used: _Used, random: Random) -> None:
         found = [each for each in material if each.is_material]
         self._material = random.sample(found, min(len(found), _MOST_SOURCES))
         self._used, self._random = used, random
 
-    def go_round(self) -> Iterator[KnownAnswer]:
+    def next_round(self) -> Iterator[KnownAnswer]:
         """Yield an answer for each annotation that still has something new, in random order."""
         for source in self._random.sample(self._material, len(self._material)):
             made = self._answer(source, _FAULTY)
@@ -111,7 +111,7 @@ class _Planter:
         pairs = []
         for number, pair in enumerate(source.pairs):
             if pair.truth == SOUND and self._random.random() < share:
-                pair = self._with_fault(pair, Soil(texts, number, foreign))
+                pair = self._with_fault(pair, FaultSite(texts, number, foreign))
             pairs.append(self._used.take(source.annotation, pair))
         return source._replace(pairs=tuple(pairs))
 
@@ -121,12 +121,12 @@ class _Planter:
         some = self._random.sample(others, min(len(others), _MOST_FOREIGN))
         return [pair.answer for each in some for pair in each.pairs if pair.truth == SOUND]
 
-    def _with_fault(self, pair: KnownPair, soil: Soil) -> KnownPair:
+    def _with_fault(self, pair: KnownPair, site: FaultSite) -> KnownPair:
         """Return a pair with a fault that was planted rarely so far; the pair itself if nothing new can be planted."""
         order = sorted(self._random.sample(PLANTED, len(PLANTED)), key=lambda fault: self._used.faults[fault.value])
         for fault in order:
-            answer = plant(fault, soil, self._random)
-            key = (soil.sound.annotation, pair.instruction, answer)
+            answer = plant(fault, site, self._random)
+            key = (site.sound.annotation, pair.instruction, answer)
             if answer and answer != pair.answer and key not in self._used.texts:
                 return KnownPair(pair.instruction, answer, fault.value)
         return pair

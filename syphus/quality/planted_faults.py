@@ -30,7 +30,7 @@ class KnownFault(StrEnum):
     REJECTED = "rejected by reviewers"  #: not planted
 
 
-class Soil(NamedTuple):
+class FaultSite(NamedTuple):
     """Where a fault is planted: a pair by its number among the sound pairs of an annotation."""
 
     sound: JudgedPairs
@@ -61,9 +61,9 @@ _ALIKE = 0.5  # share of common words from which two answers may say the same
 _SHORTEST = 20  # characters of an answer that is cut off
 
 
-def plant(fault: KnownFault, soil: Soil, random: Random) -> str:
+def plant(fault: KnownFault, site: FaultSite, random: Random) -> str:
     """Return the answer of a pair with this fault; "" where it can't be planted."""
-    return _PLANTERS[fault](soil, random)
+    return _MAKERS[fault](site, random)
 
 
 def _words(text: str) -> set[str]:
@@ -76,67 +76,67 @@ def _are_alike(one: str, other: str) -> bool:
     return len(first & second) >= _ALIKE * min(len(first), len(second))
 
 
-def _foreign(soil: Soil, random: Random) -> str:
-    known = _words(soil.sound.annotation) | _words(soil.question)
+def _foreign(site: FaultSite, random: Random) -> str:
+    known = _words(site.sound.annotation) | _words(site.question)
     found = [
         each
-        for each in soil.foreign
-        if len(_words(each)) >= _FEWEST and _words(each) - known and not _are_alike(each, soil.answer)
+        for each in site.foreign
+        if len(_words(each)) >= _FEWEST and _words(each) - known and not _are_alike(each, site.answer)
     ]
     return random.choice(found) if found else ""
 
 
-def _of_another_question(soil: Soil, random: Random) -> str:
-    others = (answer for number, (_, answer) in enumerate(soil.sound.pairs) if number != soil.number)
-    found = [each for each in others if len(_words(each)) >= _FEWEST and not _are_alike(each, soil.answer)]
+def _of_another_question(site: FaultSite, random: Random) -> str:
+    others = (answer for number, (_, answer) in enumerate(site.sound.pairs) if number != site.number)
+    found = [each for each in others if len(_words(each)) >= _FEWEST and not _are_alike(each, site.answer)]
     return random.choice(found) if found else ""
 
 
-def _with_added_claim(soil: Soil, random: Random) -> str:
-    claim = _foreign(soil, random)
-    return f"{soil.answer} {claim}" if claim and not soil.answer[-1:].isalnum() else ""
+def _with_added_claim(site: FaultSite, random: Random) -> str:
+    claim = _foreign(site, random)
+    return f"{site.answer} {claim}" if claim and not site.answer[-1:].isalnum() else ""
 
 
 def _value(text: str) -> int:
     return int(text) if text.isdecimal() else _NUMBER_WORDS.index(text.lower()) + 2
 
 
-def _with_wrong_number(soil: Soil, random: Random) -> str:  # noqa: ARG001 - a planter
+def _with_wrong_number(site: FaultSite, random: Random) -> str:  # noqa: ARG001 - all have one signature
     """Put the next number that the annotation does not have in place of one that it has."""
-    known = {_value(each) for each in _NUMBER.findall(soil.sound.annotation)}
-    number = next((each for each in _NUMBER.finditer(soil.answer) if _value(each[0]) in known), None)
+    known = {_value(each) for each in _NUMBER.findall(site.sound.annotation)}
+    number = next((each for each in _NUMBER.finditer(site.answer) if _value(each[0]) in known), None)
     if number is None:
         return ""
     value = next(each for each in count(_value(number[0])) if each > 1 and each not in known)
     is_word = not number[0].isdecimal() and value - 2 < len(_NUMBER_WORDS)
     text = _NUMBER_WORDS[value - 2] if is_word else str(value)
     text = text.capitalize() if number[0].istitle() else text
-    return f"{soil.answer[: number.start()]}{text}{soil.answer[number.end() :]}"
+    return f"{site.answer[: number.start()]}{text}{site.answer[number.end() :]}"
 
 
-def _opposite(soil: Soil, random: Random) -> str:  # noqa: ARG001 - a planter
+def _opposite(site: FaultSite, random: Random) -> str:  # noqa: ARG001 - all have one signature
     """Deny the first verb, or affirm it if it is denied; a yes or no at the beginning is exchanged, too."""
-    begin = _YES_OR_NO.match(soil.answer)
-    rest = soil.answer[begin.end() :] if begin else soil.answer
+    begin = _YES_OR_NO.match(site.answer)
+    rest = site.answer[begin.end() :] if begin else site.answer
     denied = _VERB.sub(lambda verb: verb[1] + {None: " not", " no": " some"}.get(verb[2], ""), rest, count=1)
     if begin:
         return ("No" if begin[0] == "Yes" else "Yes") + denied
     return denied if denied != rest else ""
 
 
-def _with_source(soil: Soil, random: Random) -> str:  # noqa: ARG001 - a planter
-    return f"According to the annotation: {soil.answer}" if _ENGLISH.search(soil.answer) else ""
+def _with_source(site: FaultSite, random: Random) -> str:  # noqa: ARG001 - all have one signature
+    return f"According to the annotation: {site.answer}" if _ENGLISH.search(site.answer) else ""
 
 
-def _cut_off(soil: Soil, random: Random) -> str:  # noqa: ARG001 - a planter
+def _cut_off(site: FaultSite, random: Random) -> str:  # noqa: ARG001 - all have one signature
     """Cut within a word, about in the middle."""
-    text = soil.answer
+    text = site.answer
     places = range(len(text) // 3, len(text) * 2 // 3) if len(text) >= _SHORTEST else ()
     found = [place for place in places if text[place - 1].isalnum() and text[place].isalnum()]
     return text[: found[len(found) // 2]] if found else ""
 
 
-_PLANTERS: Mapping[KnownFault, Callable[[Soil, Random], str]] = {
+_MAKERS: Mapping[KnownFault, Callable[[FaultSite, Random], str]] = {
     KnownFault.OTHER_ANNOTATION: _foreign,
     KnownFault.OTHER_QUESTION: _of_another_question,
     KnownFault.ADDED_CLAIM: _with_added_claim,
@@ -145,4 +145,4 @@ _PLANTERS: Mapping[KnownFault, Callable[[Soil, Random], str]] = {
     KnownFault.SOURCE: _with_source,
     KnownFault.CUT: _cut_off,
 }
-PLANTED = tuple(_PLANTERS)  #: the faults that are planted
+PLANTED = tuple(_MAKERS)  #: the faults that are planted

@@ -22,7 +22,7 @@ from syphus.ledger.store import open_for_reading
 from syphus.quality.calibration import Measurement, read_calibration, read_measurements
 from syphus.quality.estimates import BadCount, BadSums, JudgeErrors, change_by_kind
 from syphus.quality.known_answers import SOUND, KnownAnswer, KnownPair, make_known_answers
-from syphus.quality.planted_faults import PLANTED, KnownFault, Soil, plant
+from syphus.quality.planted_faults import PLANTED, FaultSite, KnownFault, plant
 from syphus.runs.pair_verdicts import JudgedPairs
 from syphus.types import State
 
@@ -272,13 +272,13 @@ VAN = JudgedPairs(
     ],
 )
 def test_a_fault_is_planted_by_structure(fault: KnownFault, number: int, answer: str) -> None:
-    assert plant(fault, Soil(VAN, number, ["Seven geese sleep."]), Random(0)) == answer
+    assert plant(fault, FaultSite(VAN, number, ["Seven geese sleep."]), Random(0)) == answer
 
 
 def test_an_answer_that_may_be_true_elsewhere_is_no_fault() -> None:
     foreign = ["The red van is at the gate.", "Two dogs and a red van are seen at the gate."]
-    assert plant(KnownFault.OTHER_ANNOTATION, Soil(VAN, 0, foreign), Random(0)) == ""
-    assert plant(KnownFault.ADDED_CLAIM, Soil(VAN, 0, foreign), Random(0)) == ""
+    assert plant(KnownFault.OTHER_ANNOTATION, FaultSite(VAN, 0, foreign), Random(0)) == ""
+    assert plant(KnownFault.ADDED_CLAIM, FaultSite(VAN, 0, foreign), Random(0)) == ""
 
 
 def test_precision_follows_from_the_rates_and_the_share() -> None:
