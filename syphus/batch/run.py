@@ -30,6 +30,7 @@ from syphus.ledger.sessions import run_id
 from syphus.ledger.shards import Shard, ShardState, get_shard, read_shards
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import TokenEstimate
+from syphus.pipeline.concurrency import fail, guard
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.engine import (
@@ -73,6 +74,7 @@ async def run_by_batch(work: StageRun, config: Config, observer: Observer, plan:
         admission = AdmissionController(states, work.budget, estimate, clock)
         run = BatchRun(work, config, observer, plan, admission, clock)
         async with Deadlines(config.timeout, clock) as deadlines, run.writer:
+            deadlines.on_fault = partial(fail, run)
             signals = stopping_signals(run, admission, deadlines, work.drain_seconds, observer)
             with fewer_collections(), signals as stop, redacted_log(work.redactor):
                 phase = getattr(work.stage, "title", "queries")
@@ -162,14 +164,13 @@ class BatchRun:
 
     def _stop_on_fault(self) -> None:
         assert self.writer.fault is not None
-        self.stop(self.writer.fault)
-        self.abandon()
+        fail(self, self.writer.fault)
 
     # The course of a session.
 
     async def run(self, deadlines: Deadlines) -> None:
         """Return when every row has its outcome, when the plan says not to wait, or after a stop."""
-        watching = asyncio.create_task(self._watch_deadline())
+        watching = asyncio.create_task(guard(self, self._watch_deadline()))
         try:
             await self._course(deadlines)
         except (SyphusError, StoppedError) as error:
@@ -274,8 +275,7 @@ class BatchRun:
         except SyphusError as error:
             self.stop(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must not wait for this shard
-            self.stop(error)
-            self.abandon()
+            fail(self, error)
         finally:
             self._following.pop(shard.id, None)
             self._changed.set()

@@ -40,27 +40,24 @@ class GateSettings:
 
 
 class GateServer:
-    """A gate with its routes. `say` shows people a line. Raises `ConfigError` if the folder can't be used."""
+    """A gate with its routes. Raises `ConfigError` if the folder can't be used."""
 
-    def __init__(
-        self, settings: GateSettings, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._settings, self._say, self._clock = settings, say, clock
+    def __init__(self, settings: GateSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.settings, self._clock = settings, clock
         self.gate = Gate(settings.max_cost, settings.max_requests, is_fixed=True)
         self._has_budget = settings.max_cost is not None or settings.max_requests is not None
-        self._runs: set[str] = set()
         if self._has_budget:
             self._take_up()
 
     def _take_up(self) -> None:
         """Take up what was spent before."""
-        folder = self._settings.folder
+        folder = self.settings.folder
         if network := network_disk(folder):
             raise ConfigError(f"--folder {folder}: it is on a network file system ({network}). Use a local disk.")
         folder.mkdir(parents=True, exist_ok=True)
         kept = read_budget(folder)
         if kept is not None:
-            kept.max_cost, kept.max_requests = self._settings.max_cost, self._settings.max_requests
+            kept.max_cost, kept.max_requests = self.settings.max_cost, self.settings.max_requests
             self.gate.budget = kept
 
     def app(self) -> web.Application:
@@ -71,7 +68,7 @@ class GateServer:
 
     def _is_known(self, request: web.Request) -> bool:
         given = request.headers.get("Authorization", "").encode()
-        return hmac.compare_digest(given, f"Bearer {self._settings.secret}".encode())
+        return hmac.compare_digest(given, f"Bearer {self.settings.secret}".encode())
 
     async def _greet(self, request: web.Request) -> web.Response:
         return _reply(Lease()) if self._is_known(request) else web.Response(status=401)
@@ -90,19 +87,22 @@ class GateServer:
         lease = gate.exchange(message, self._clock())
         if gate.has_promised:
             gate.budget.version += 1
-            write_budget(self._settings.folder, gate.budget)  # first: what is promised must not be forgotten
+            write_budget(self.settings.folder, gate.budget)  # first: what is promised must not be forgotten
             gate.has_promised = False
         return _reply(lease)
 
-    async def watch(self) -> None:
-        """Say who comes and goes, until it is cancelled."""
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
+    async def watch(self, say: Callable[[str], None], stop: asyncio.Event) -> None:
+        """Say how many runs there are when one comes or goes, until `stop` is set."""
+        runs: set[str] = set()
+        while not stop.is_set():
             self.gate.drop_dead(self._clock())
             now = {client for key in self.gate.keys.values() for client in key.clients}
-            if now != self._runs:
-                self._say(f"{pluralize(len(now), 'run')} {'shares' if len(now) == 1 else 'share'} its limits.")
-                self._runs = now
+            if now != runs:
+                say(f"{pluralize(len(now), 'run')} {'shares' if len(now) == 1 else 'share'} its limits.")
+                runs = now
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await stop.wait()
 
 
 def _reply(lease: Lease) -> web.Response:
@@ -110,9 +110,9 @@ def _reply(lease: Lease) -> web.Response:
 
 
 @contextlib.asynccontextmanager
-async def serve_gate(settings: GateSettings, say: Callable[[str], None]) -> AsyncIterator[str]:
+async def serve_gate(server: GateServer) -> AsyncIterator[str]:
     """Serve a gate in the running event loop; yield its address. Raises `ConfigError` if the port can't be used."""
-    server = GateServer(settings, say)
+    settings = server.settings
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
@@ -122,11 +122,7 @@ async def serve_gate(settings: GateSettings, say: Callable[[str], None]) -> Asyn
         except OSError as error:
             reason = (error.strerror or str(error)).rpartition(": ")[2]
             raise ConfigError(f"--listen {settings.host}:{settings.port}: it can't be used ({reason}).") from error
-        watching = asyncio.create_task(server.watch())
-        try:
-            yield f"http://{_shown(settings.host)}:{runner.addresses[0][1]}"
-        finally:
-            watching.cancel()
+        yield f"http://{_shown(settings.host)}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
@@ -141,10 +137,11 @@ def _shown(host: str) -> str:
 async def serve_until_stopped(settings: GateSettings, say: Callable[[str], None]) -> None:
     """Serve a gate until Ctrl-C or SIGTERM; `say` shows the address. Raises `ConfigError` as `serve_gate` does."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    async with serve_gate(settings, say) as address:
+    server = GateServer(settings)
+    async with serve_gate(server) as address:
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or another thread
                 loop.add_signal_handler(number, stop.set)
         say(f"The gate listens at {address}; runs use it with --share {address}. Stop it with Ctrl-C.")
-        await stop.wait()
+        await server.watch(say, stop)
         say("Stopped. Its runs wait until it is back.")

@@ -10,14 +10,13 @@ worker, and the requests of one that dies are asked again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pickle
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from typing import TypeVar
 
-import ray
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -32,7 +31,7 @@ from syphus.endpoints.remote_endpoint import RemoteEndpoint
 from syphus.endpoints.request import UnbuiltBody
 from syphus.endpoints.routes import ApiRoute
 from syphus.endpoints.transport import Transport
-from syphus.errors import ConfigError, NodesLostError
+from syphus.errors import ConfigError, NodesLostError, ProviderError
 from syphus.text import one_line
 
 T = TypeVar("T")
@@ -42,6 +41,7 @@ _START_SECONDS = 120.0  # that a worker may take to start
 _NO_NODE_SECONDS = 90.0  # that requests wait for a node if there is none
 _OWN_NODE_SECONDS = 30.0  # the same, if only one node can send them: other nodes may take their rows
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0  # before a node that failed gets another worker
+_NEXT = "Start the cluster again, or name another one, then run the same command again."
 
 
 class RayFleet:
@@ -60,19 +60,17 @@ class RayFleet:
         self._noted: set[str] = set()
         self.target_numbers = count(1)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def running(self, say: Callable[[str], None]) -> AsyncIterator[None]:
-        """Keep a worker on each node for as long as the block lasts. `say` tells people when one comes or goes."""
+        """Keep a worker on each node for as long as the block lasts. `say` tells people when one comes or goes.
+
+        Raises `ProviderError` if there is no node for long, or if nobody knows of nodes any more.
+        """
         self._say = say
         self._changed = asyncio.Event()  # each stage has an event loop of its own
         following = asyncio.create_task(self._follow())
         try:
-            while not self._lanes and not following.done():
-                await self._wait_for_change()
-                if not self._starting:
-                    break
-            if self._each_asks_its_own:
-                await asyncio.gather(*self._starting.values())
+            await self._begin()
             yield
         finally:
             tasks = [following, *self._starting.values()]
@@ -84,6 +82,19 @@ class RayFleet:
             if self._lost:
                 await asyncio.to_thread(self._workers.leave)
 
+    async def _begin(self) -> None:
+        """Wait for the first worker; if each node asks its own server, for those of all nodes that are alive now."""
+        seconds = _START_SECONDS + _NO_NODE_SECONDS
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (self._lanes or self._lost):
+                    await self._wait_for_change()
+        if self._each_asks_its_own:
+            await asyncio.gather(*self._starting.values())
+        if not self._lanes:
+            none = f"No worker has started in the Ray cluster at {self._workers.address}, for {seconds:g} s"
+            raise ProviderError(f"{self._lost or none}. {_NEXT}")
+
     def endpoints(self, config: EndpointConfig, redactor: SecretRedactor, route: ApiRoute) -> Sequence[RayEndpoint]:
         """Return the endpoint that all nodes ask, or one for each node. Raises what `RemoteEndpoint` raises."""
         if not self._each_asks_its_own:
@@ -91,10 +102,10 @@ class RayFleet:
         return [RayEndpoint(self, lane.node, config, redactor, route) for lane in self._lanes.values()]
 
     async def lost(self) -> str:
-        """Wait until the head of the cluster is lost. Return why nothing can be sent, and what to do."""
+        """Wait until the cluster is lost. Return why nothing can be sent, and what to do."""
         while not self._lost:
             await self._wait_for_change()
-        return f"{self._lost}. Start the cluster again, or name another one, then run the same command again."
+        return f"{self._lost}. {_NEXT}"
 
     async def exchange(
         self, node: RayNode | None, number: int, target: WorkerTarget, body: bytes | None, is_built: bool = True
@@ -138,19 +149,18 @@ class RayFleet:
         self._changed = asyncio.Event()
 
     async def _follow(self) -> None:
-        """Give each node that is alive a worker, until the head of the cluster is lost."""
-        while True:
-            try:
-                nodes = await _aside(self._workers.nodes)
-            except NodesLostError as error:
-                self._lost = str(error)
-                self._notify()
-                return
-            for node in nodes:
-                if node.id not in self._lanes and node.id not in self._starting and node.id not in self._unfit:
-                    task = self._starting[node.id] = asyncio.create_task(self._start(node))
-                    task.add_done_callback(partial(self._end_start, node.id))
-            await asyncio.sleep(_LOOK_SECONDS)
+        """Give each node that is alive a worker, until the cluster does not say any more which ones are."""
+        try:
+            while True:
+                for node in await _aside(self._workers.nodes):
+                    if node.id not in self._lanes and node.id not in self._starting and node.id not in self._unfit:
+                        task = self._starting[node.id] = asyncio.create_task(self._start(node))
+                        task.add_done_callback(partial(self._end_start, node.id))
+                await asyncio.sleep(_LOOK_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever it is, requests would wait for nodes that nobody looks for
+            where = f"The Ray cluster at {self._workers.address} does not list its nodes"
+            self._lost = str(error) if isinstance(error, NodesLostError) else f"{where}: {_problem(error)}"
+            self._notify()
 
     def _end_start(self, node_id: str, _: asyncio.Task[None]) -> None:
         self._starting.pop(node_id, None)
@@ -170,11 +180,11 @@ class RayFleet:
         except ConfigError as error:
             self._unfit.add(node.id)
             self._say(f"{str(error).rstrip('.')}; it is left out.")
-        except (ray.exceptions.RayError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, people hear of a node that stays without a worker
             self._failures[node.id] = failures + 1
             self._workers.forget(node.id)
             if failures == 2:
-                self._say(f"Ray node {node.address} starts no worker: {one_line(str(error), 200)}")
+                self._say(f"Ray node {node.address} starts no worker: {_problem(error)}")
         else:
             self._failures.pop(node.id, None)
             self._lanes[node.id] = lane
@@ -185,8 +195,12 @@ class RayFleet:
         if lane.is_lost and self._lanes.pop(lane.node.id, None) is lane:
             self._workers.forget(lane.node.id)
             self._failures[lane.node.id] = self._failures.get(lane.node.id, 0) + 1
-            self._say(f"The worker on Ray node {lane.node.address} has died; its requests are sent again.")
+            self._say(f"The worker on Ray node {lane.node.address} {lane.why_lost}; its requests are sent again.")
         self._notify()
+
+
+def _problem(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {error}", 200)
 
 
 def _aside(call: Callable[[], T]) -> asyncio.Future[T]:

@@ -25,6 +25,7 @@ from syphus.cluster.ray_worker import (
     WorkerTarget,
 )
 from syphus.endpoints.connections import ON_BYTES, NoReplyError, NoReplyKind
+from syphus.text import one_line
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -49,6 +50,7 @@ class Lane:
     def __init__(self, node: RayNode, worker: ActorHandle[RequestWorker], on_change: Callable[[Lane], None]) -> None:
         self.node = node
         self.is_lost = False
+        self.why_lost = "has died"
         self._worker: Any = worker  # Any: Ray adds the methods at run time
         self._on_change = on_change
         self._unreachable_since: float | None = None
@@ -104,11 +106,11 @@ class Lane:
         finally:
             self._waiting.pop(request, None)
 
-    def lose(self) -> None:
-        """End every request: the worker has died."""
+    def lose(self, why: str = "has died") -> None:
+        """End every request: the worker has died, or can't be used for another reason."""
         if self.is_lost:
             return
-        self.is_lost = True
+        self.is_lost, self.why_lost = True, why
         unsent = {request[0] for request in self._outbox}
         for request, waiting in self._waiting.items():
             if not waiting.result.done():
@@ -127,13 +129,19 @@ class Lane:
             self._worker.reset.remote()
 
     def _lost(self, sent: bool) -> NoReplyError:
-        return NoReplyError(NoReplyKind.NODE_LOST, f"the worker on Ray node {self.node.address} has died", sent)
+        return NoReplyError(NoReplyKind.NODE_LOST, f"the worker on Ray node {self.node.address} {self.why_lost}", sent)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait here for ever
+            self.lose(one_line(f"has failed ({type(error).__name__}: {error})", 200))
 
     def _flush_soon(self) -> None:
         """Send a message as soon as it is large enough, or its first request has waited for a moment."""

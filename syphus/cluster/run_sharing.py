@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from syphus.config.endpoint_settings import EndpointConfig
 from syphus.errors import BudgetError, ConfigError, ProviderError
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget
-from syphus.pipeline.concurrency import guard
+from syphus.pipeline.concurrency import beside
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.engine import SharingParts
 from syphus.text import format_duration
@@ -93,15 +93,9 @@ class RunSharing:
         except GateGoneError as error:
             raise ProviderError(f"The gate at {self._gate.name} does not answer: {error}.") from error
 
-    @contextlib.asynccontextmanager
-    async def joined(self, parts: SharingParts) -> AsyncIterator[None]:
+    def joined(self, parts: SharingParts) -> contextlib.AbstractAsyncContextManager[None]:
         """Ask for leases while the block runs."""
-        asking = asyncio.create_task(guard(parts.loop, self._run(parts)))
-        try:
-            yield
-        finally:
-            asking.cancel()
-            await asyncio.wait([asking])
+        return beside(parts.loop, self._run(parts))
 
     async def _run(self, parts: SharingParts) -> None:
         while True:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol
 
 from syphus.exchange import Request
@@ -93,8 +93,24 @@ async def guard(run: Stoppable, work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except Exception as error:  # noqa: BLE001 - whatever it is, the run must not go on as if nothing had happened
-        run.stop(error)
-        run.abandon()
+        fail(run, error)
+
+
+def fail(run: Stoppable, error: Exception) -> None:
+    """Stop a run at once, because something beside it has failed."""
+    run.stop(error)
+    run.abandon()
+
+
+@contextlib.asynccontextmanager
+async def beside(run: Stoppable, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do some work while the block runs, and stop the run if the work fails."""
+    task = asyncio.create_task(guard(run, work))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 class WorkerPool:

@@ -142,7 +142,8 @@ class Latencies:
 class Deadlines:
     """Ends requests that are overdue; none takes longer than `seconds` by `clock`.
 
-    Use it as an async context manager around a session.
+    Use it as an async context manager around a session. If it fails itself, `on_fault` is called, since nothing ends
+    a request any more.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
@@ -151,6 +152,7 @@ class Deadlines:
         self._attempts: dict[Attempt, None] = {}  # in the order in which they were sent
         self._alarms: list[tuple[float, Callable[[], None]]] = []
         self._watcher: asyncio.Task[None] | None = None
+        self.on_fault: Callable[[Exception], None] | None = None
 
     async def __aenter__(self) -> Deadlines:
         self._watcher = asyncio.create_task(self._watch())
@@ -179,14 +181,19 @@ class Deadlines:
         return 0.0 if oldest is None else self._clock() - oldest.sent_at
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(min(MAX_TICK, self.seconds / 4))
-            now = self._clock()
-            self._end_overdue(now)
-            due = [alarm for alarm in self._alarms if alarm[0] <= now]
-            for alarm in due:
-                self._alarms.remove(alarm)
-                alarm[1]()
+        try:
+            while True:
+                await asyncio.sleep(min(MAX_TICK, self.seconds / 4))
+                now = self._clock()
+                self._end_overdue(now)
+                due = [alarm for alarm in self._alarms if alarm[0] <= now]
+                for alarm in due:
+                    self._alarms.remove(alarm)
+                    alarm[1]()
+        except Exception as error:
+            if self.on_fault is None:
+                raise
+            self.on_fault(error)
 
     def _end_overdue(self, now: float) -> None:
         shortest = min(FLOOR, self.seconds)

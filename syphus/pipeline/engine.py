@@ -9,7 +9,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,7 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget, TokenEstimate
-from syphus.pipeline.concurrency import Stoppable, guard
+from syphus.pipeline.concurrency import Stoppable, beside, fail
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import Endpoint, EndpointState
 from syphus.pipeline.loop import REQUEST_LOG, Loop
@@ -56,7 +56,10 @@ class Fleet(Protocol):
     """Machines that send the requests of a session, each of which was admitted here."""
 
     def running(self, say: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
-        """Return a context in which they work; `say` tells people when one comes or goes."""
+        """Return a context in which they work; `say` tells people when one comes or goes.
+
+        Entering it raises `ProviderError` if none of them works.
+        """
         ...
 
     def endpoints(self, config: EndpointConfig, redactor: SecretRedactor, route: ApiRoute) -> Sequence[Endpoint]:
@@ -128,9 +131,9 @@ async def run_stage(work: StageRun, config: Config, observer: Observer) -> Syphu
     clock = AwakeClock()
     limits = session_limits(work, config)
     async with contextlib.AsyncExitStack() as opened:
-        if work.fleet is not None:
-            await opened.enter_async_context(work.fleet.running(observer.event))
         try:
+            if work.fleet is not None:
+                await opened.enter_async_context(work.fleet.running(observer.event))
             states = open_endpoints(work, config, limits, observer, clock(), opened)
             if work.sharing is not None:
                 await work.sharing.join(states, clock, opened)
@@ -145,22 +148,15 @@ def _shared(way: Sharing | None, parts: SharingParts) -> contextlib.AbstractAsyn
     return contextlib.nullcontext() if way is None else way.joined(parts)
 
 
-@contextlib.asynccontextmanager
-async def _sent_by(fleet: Fleet | None, loop: Stoppable) -> AsyncIterator[None]:
+def _sent_by(fleet: Fleet | None, loop: Stoppable) -> contextlib.AbstractAsyncContextManager[None]:
     """Stop the stage once its fleet, if it has one, can send nothing any more. What is in flight may still arrive."""
     if fleet is None:
-        yield
-        return
+        return contextlib.nullcontext()
 
     async def wait() -> None:
         loop.stop(ProviderError(await fleet.lost()))
 
-    waiting = asyncio.create_task(guard(loop, wait()))
-    try:
-        yield
-    finally:
-        waiting.cancel()
-        await asyncio.wait([waiting])
+    return beside(loop, wait())
 
 
 def session_limits(work: StageRun, config: Config) -> SessionLimits:
@@ -219,8 +215,7 @@ async def _run_loop(
 
     def stop_on_fault() -> None:
         assert writer.fault is not None
-        loop.stop(writer.fault)
-        loop.abandon()
+        fail(loop, writer.fault)
 
     writer = Writer(work.store, work.records, work.pairs, stop_on_fault, work.threads)
     admission.note_reservation = writer.note_reservation
@@ -230,6 +225,7 @@ async def _run_loop(
     with fewer_collections():
         async with Deadlines(config.timeout, clock) as deadlines:
             loop = Loop(session, queue, admission, RequestSender(session, admission, deadlines))
+            deadlines.on_fault = partial(fail, loop)
             async with writer:
                 signals = stopping_signals(loop, admission, deadlines, work.drain_seconds, observer)
                 with signals as stop, redacted_log(work.redactor):

@@ -20,7 +20,7 @@ from processes import command, environment, start
 
 from syphus.cli.summary import resume_line
 from syphus.cluster.gate_folder import FolderGate
-from syphus.cluster.gate_server import GateSettings, serve_gate
+from syphus.cluster.gate_server import GateServer, GateSettings, serve_gate
 from syphus.cluster.lease_holder import LeaseHolder, Terms
 from syphus.cluster.messages import PROTOCOL, SECRET, Lease
 from syphus.cluster.run_sharing import limits_name
@@ -67,7 +67,7 @@ def serving(make: Callable[[], contextlib.AbstractAsyncContextManager[str]]) -> 
 @contextlib.contextmanager
 def gate(folder: Path, port: int = 0, **limits: Any) -> Iterator[str]:
     settings = GateSettings("127.0.0.1", port, WORD, folder / "gate", **limits)
-    with serving(lambda: serve_gate(settings, lambda _: None)) as address:
+    with serving(lambda: serve_gate(GateServer(settings))) as address:
         yield address
 
 

@@ -66,6 +66,16 @@ def test_the_deadline_follows_the_latencies_between_the_floor_and_the_timeout(us
     assert seconds == pytest.approx(deadline, abs=0.5)
 
 
+def test_a_run_hears_that_nothing_ends_overdue_requests_any_more() -> None:
+    async def fail(deadlines: Deadlines, _: Latencies) -> Exception:
+        failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        deadlines.on_fault = failed.set_result
+        deadlines.call_after(1.0, lambda: print(1 / 0))
+        return await failed
+
+    assert isinstance(in_simulated_time(fail, Latencies()), ZeroDivisionError)
+
+
 def test_rare_slow_answers_get_their_time() -> None:
     latencies = answered(980)
     for _ in range(20):
