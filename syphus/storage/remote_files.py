@@ -141,16 +141,23 @@ def error_code(error: BaseException) -> str:
     return str(getattr(found, "response", {}).get("Error", {}).get("Code", ""))
 
 
+def _http_status(error: Exception) -> int | None:
+    """Return the status of the reply that an error is about, which each package keeps at another place."""
+    response = getattr(error, "response", None)
+    places = ((error, "status"), (error, "status_code"), (error, "code"), (response, "status_code"))
+    found = (getattr(where, name, None) for where, name in places)
+    return next((each for each in found if isinstance(each, int)), None)
+
+
 def _problem(error: Exception) -> tuple[str, bool]:
     """Return what went wrong, and whether the user must change something: rights, names, keys."""
     code, cause = error_code(error), error.__cause__
     if isinstance(error, FileNotFoundError) and isinstance(cause, Exception) and not code:
-        status = getattr(cause, "status", None)  # fsspec calls everything that a web server does not give "not found"
-        if status != 404 and not isinstance(cause, FileNotFoundError):
-            error = cause
-    status = getattr(error, "status", None)
+        is_missing = isinstance(cause, FileNotFoundError) or _http_status(cause) == 404
+        error = error if is_missing else cause  # fsspec calls everything that a web server does not give "not found"
+    status = _http_status(error)
     said = f" ({one_line(str(error))[:150]})" if str(error) else ""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or status == 404:
         if code in ("NoSuchBucket", "404"):
             return "there is no such bucket or file", True
         return "no such file or folder", True

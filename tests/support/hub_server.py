@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on loopback, as far as `push` needs one: repositories, commits, and large files by LFS.
+"""A Hugging Face Hub on loopback, as far as `push` and `hf://` need one: repositories, commits, large files by LFS.
 
 Routes and shapes are those that `huggingface_hub` asks for and reads (its `hf_api.py`, `_commit_api.py` and `lfs.py`).
 """
@@ -91,6 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(
                 200, {"transfer": "basic", "objects": [self._object(one) for one in json.loads(body)["objects"]]}
             )
+        elif not path.startswith("/api/"):
+            self._download(path.rpartition("/resolve/main/")[2])
         else:
             self._repository(path.removeprefix("/api/datasets/").split("/"), body)
 
@@ -114,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, {"error": "Invalid rev id"}, "RevisionNotFound")
         elif not route:
             self._send(200, {"id": name, "private": self.hub.repos[name], "sha": "0" * 40, "siblings": [], "tags": []})
+        elif route[0] == "tree":
+            self._list("/".join(route[2:]))
         elif route[0] == "paths-info":
             paths = parse_qs(body.decode())["paths"]
             self._send(200, [self._file(path) for path in paths if path in self.hub.files])
@@ -121,6 +125,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, {"files": [self._mode(one["path"]) for one in json.loads(body)["files"]]})
         elif route[0] == "commit":
             self._commit(name, [json.loads(line) for line in body.splitlines()])
+
+    def _list(self, folder: str) -> None:
+        """What is in a folder; all files are in one folder or in none."""
+        below = [path for path in sorted(self.hub.files) if path.startswith(folder)]
+        if not below:
+            self._send(404, {"error": f"{folder} does not exist"}, "EntryNotFound")
+            return
+        folders = {path.partition("/")[0] for path in below if "/" in path and not folder}
+        entries = [{"type": "directory", "path": name, "oid": "0" * 40} for name in sorted(folders)]
+        self._send(200, entries + [self._file(path) for path in below if not folders])
+
+    def _download(self, path: str) -> None:
+        data = self.hub.files[path]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def _file(self, path: str) -> dict[str, Any]:
         data = self.hub.files[path]
