@@ -284,13 +284,10 @@ class NeedFinder(dict[str, int]):
         return bits
 
 
-def texts_with_places(pairs: Sequence[Pair], part: Part = "both") -> Iterable[tuple[str, str]]:
-    """Yield each text of the pairs with its place: ("question 1", ...), ("answer 1", ...), ("question 2", ...)."""
-    for number, pair in enumerate(pairs, 1):
-        if part != "answer":
-            yield f"question {number}", pair.instruction
-        if part != "instruction":
-            yield f"answer {number}", pair.answer
+def texts_with_places(pairs: Sequence[Pair], part: Part = "both") -> Sequence[tuple[str, str]]:
+    """Return each text of the pairs with its place: ("question 1", ...), ("answer 1", ...), ("question 2", ...)."""
+    places = searchable(pairs).places
+    return places if part == "both" else places[part == "answer" :: 2]
 
 
 def describe_match(place: str, found: str) -> str:
@@ -311,6 +308,15 @@ def straighten_apostrophes(text: str) -> str:
 
 class SearchablePairs(tuple[Pair, ...]):
     """The pairs of an answer, with their texts in the forms that many rules search."""
+
+    @cached_property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """Each text behind its place, as `texts_with_places` returns them."""
+        return tuple(
+            text
+            for number, pair in enumerate(self, 1)
+            for text in ((f"question {number}", pair.instruction), (f"answer {number}", pair.answer))
+        )
 
     @cached_property
     def lowered(self) -> str:

@@ -130,24 +130,12 @@ def _find_unsupported_counts(pairs: Sequence[Pair], context: Context) -> Iterabl
         return
     counts = read_counts(context.query.text)
     for number, pair in enumerate(pairs, 1):
-        asked = _HOW_MANY.search(pair.instruction)
-        about = (
-            frozenset(word.stem for word in tokenize(asked[1]) if not is_common(word.stem))
-            if asked
-            else frozenset[str]()
-        )
         for sentence in split_sentences(pair.answer):
-            words, lowered = tokenize(sentence), sentence.lower()
-            for index, value in values_of(words):
-                if words[index].text not in _CLAIMS and words[index].value is None:
-                    continue
-                stems = _counted(words, index) or about
-                if _of_time(words, index):
-                    continue  # which other rules look at
-                doubt = _doubt(value, stems, words[index], lowered, counts)
+            for claim in _claims_in(sentence):
+                doubt = _doubt(claim, claim.stems or _asked_for(pair.instruction), sentence.lower(), counts)
                 if doubt:
-                    place = f"answer {number}: {words[index].text}"
-                    is_sure = doubt == 1 and not _APPROXIMATE.search(lowered)
+                    place = f"answer {number}: {claim.text}"
+                    is_sure = doubt == 1 and not _APPROXIMATE.search(sentence.lower())
                     yield place if is_sure else Doubt(place)
 
 
@@ -155,8 +143,34 @@ def _find_unsupported_counts(pairs: Sequence[Pair], context: Context) -> Iterabl
 numbers_of_the_annotation: Rule = Check("a number that the annotation does not hold", _find_unsupported_counts)
 
 
+class _Claim(NamedTuple):
+    """A number that a sentence claims, as it is written, and the stems of what it counts."""
+
+    text: str
+    value: float
+    stems: frozenset[str]
+
+
+@lru_cache(maxsize=4_000)
+def _claims_in(sentence: str) -> tuple[_Claim, ...]:
+    """Return the numbers that a sentence claims, without times, which other rules look at."""
+    words = tokenize(sentence)
+    return tuple(
+        _Claim(words[index].text, value, _counted(words, index))
+        for index, value in values_of(words)
+        if (words[index].value is not None or words[index].text in _CLAIMS) and not _of_time(words, index)
+    )
+
+
 def _of_time(words: Sequence[Word], index: int) -> bool:
     return any(each.text.rstrip("s") in _TIME_UNITS for each in words[index + 1 : index + 3])
+
+
+@lru_cache(maxsize=1_000)
+def _asked_for(question: str) -> frozenset[str]:
+    """Return the stems of what a question asks the number of."""
+    asked = _HOW_MANY.search(question)
+    return frozenset(word.stem for word in tokenize(asked[1]) if not is_common(word.stem)) if asked else frozenset()
 
 
 def _may_count(pairs: Sequence[Pair], annotation: str) -> bool:
@@ -170,21 +184,21 @@ def _may_count(pairs: Sequence[Pair], annotation: str) -> bool:
     return not said.issubset(split_words(annotation))
 
 
-def _doubt(value: float, stems: frozenset[str], word: Word, lowered: str, counts: AnnotationCounts) -> float:
+def _doubt(claim: _Claim, stems: frozenset[str], lowered: str, counts: AnnotationCounts) -> float:
     """Return 0 for a number that is supported, 1 for one that is wrong, and 0.5 for one that can't be told.
 
-    `lowered` is the sentence in lower case.
+    `stems` are those of what it counts, and `lowered` is the sentence in lower case.
     """
-    if value in (0, 1):
+    value = claim.value
+    if value in (0, 1) or claim.text in counts.digits:
         return 0
-    kin = stems.union(*(related_words().get(each, ()) for each in stems))
+    kin = _kin_of(stems)
     stated = {number for number, things in counts.counted if things & kin}
-    if value in stated or word.text in counts.digits:
+    if value in stated:
         return 0
     general = not stems or bool(stems & _GENERAL) or _TOTAL.search(lowered) is not None
-    parts = [number for number, things in counts.counted if general or things & kin or stems <= things]
-    named = [1.0] * len(counts.single & kin)
-    if value in _sums(parts, named):
+    parts = tuple(number for number, things in counts.counted if general or things & kin or stems <= things)
+    if value in _sums(parts, len(counts.single & kin)):
         return 0
     if _COMPARES.search(lowered) and value in _differences(counts.values):
         return 0
@@ -194,13 +208,20 @@ def _doubt(value: float, stems: frozenset[str], word: Word, lowered: str, counts
         return 1 if not stated or value > max(stated) or _THERE_ARE.search(lowered) else 0.5
     if kin & counts.many:
         return 1 if value > 2 else 0.5
-    return 1 if word.text[0].isdecimal() and not stems - counts.single - counts.many else 0.5
+    return 1 if claim.text[0].isdecimal() and not stems - counts.single - counts.many else 0.5
 
 
-def _sums(parts: Sequence[float], named: Sequence[float]) -> set[float]:
+@lru_cache(maxsize=4_000)
+def _kin_of(stems: frozenset[str]) -> frozenset[str]:
+    """Return stems with those of related words."""
+    return stems.union(*(related_words().get(each, ()) for each in stems))
+
+
+@lru_cache(maxsize=1_000)
+def _sums(parts: tuple[float, ...], named: int) -> set[float]:
     """Return the sums of two and more of the counted things, each with or without those that are named one by one."""
     found: set[float] = set()
-    singles = {float(many) for many in range(len(named) + 1)}
+    singles = {float(many) for many in range(named + 1)}
     several = [part for part in parts if part > 1][:_MOST_SUMMED]
     for size in range(min(3, len(several)) + 1):
         for chosen in combinations(dict.fromkeys(several), size):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from enum import Enum
 from functools import cache, lru_cache
 
 from syphus.answers.cleaning.dataset_rules import find_names
@@ -65,32 +66,26 @@ def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[s
     annotation = context.query.text
     if context.query.images:
         return  # the model knows more than the annotation says
-    things = _known_things().intersection(_words_of_letters(searchable(pairs).lowered))
-    new = {word for word in things.difference(_words_of_letters(annotation)) if not is_common(stem(word))}
+    answers = " ".join(pair.answer for pair in pairs)
+    new = _known_things().intersection(_words_of_letters(answers)).difference(_words_of_letters(annotation))
     if not new:
         return
-    answers = " ".join(pair.answer for pair in pairs)
-    if new.isdisjoint(_words_of_letters(answers)) or not (
-        are_comparable(annotation, answers) or _says_nothing_differs(annotation)
-    ):
+    if not (are_comparable(annotation, answers) or _says_nothing_differs(annotation)):
         return
     facts = read_annotation_facts(annotation)
-    named = bool(find_names(annotation))
+    may_be_named = new.isdisjoint(_PERSONS) or not find_names(annotation)
     known: dict[str, bool] = {}  # whether the annotation has each thing in some form
     for number, pair in enumerate(pairs, 1):
-        explains = _ASKS_TO_EXPLAIN.search(pair.instruction.lower()) is not None
         for sentence in split_sentences(pair.answer):
-            if GUESS.search(_SEEN.sub(" ", sentence.lower())):
-                continue
-            found = tokenize(sentence)
-            for index, word in enumerate(found):
-                if word.text not in new or (named and word.text in _PERSONS):
+            for index, word in _things_in(sentence):
+                if word.text not in new or not (may_be_named or word.text not in _PERSONS):
                     continue
                 if word.text not in known:
                     known[word.text] = is_supported(word, facts, frozenset()) or _is_another_form(word, facts)
-                if not known[word.text] and not _is_no_claim(found, index):
+                if not known[word.text] and (claim := _claim_of(sentence, index)) is not _Claim.NONE:
                     place = f"answer {number}: {word.text}"
-                    yield Doubt(place) if explains or not _is_introduced(found, index) else place
+                    explains = _ASKS_TO_EXPLAIN.search(pair.instruction.lower()) is not None
+                    yield Doubt(place) if explains or claim is _Claim.OF_THE_KNOWN else place
 
 
 def _find_things_of_examples(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
@@ -128,6 +123,34 @@ def _find_unsupported(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
 def _says_nothing_differs(annotation: str) -> bool:
     """Return whether an annotation has words, and none with a meaning: "there is no difference"."""
     return bool(annotation.strip()) and annotation.isascii()
+
+
+class _Claim(Enum):
+    """What a sentence says of a thing."""
+
+    NONE = "nothing that can be wrong"
+    OF_THE_KNOWN = "that it is there, as the reader knows"
+    INTRODUCED = "that it is there"
+
+
+@lru_cache(maxsize=2_000)
+def _things_in(sentence: str) -> tuple[tuple[int, Word], ...]:
+    """Return the known things that a sentence names, each with its place among the words. A guess names none."""
+    things = [
+        (index, word)
+        for index, word in enumerate(tokenize(sentence))
+        if word.text in _known_things() and not is_common(word.stem)
+    ]
+    return () if things and GUESS.search(_SEEN.sub(" ", sentence.lower())) else tuple(things)
+
+
+@lru_cache(maxsize=2_000)
+def _claim_of(sentence: str, index: int) -> _Claim:
+    """Return what a sentence says of the thing at a place."""
+    found = tokenize(sentence)
+    if _is_no_claim(found, index):
+        return _Claim.NONE
+    return _Claim.INTRODUCED if _is_introduced(found, index) else _Claim.OF_THE_KNOWN
 
 
 def _is_introduced(found: Sequence[Word], index: int) -> bool:
@@ -173,16 +196,21 @@ def _is_another_form(word: Word, facts: AnnotationFacts) -> bool:
     """
     if not facts.stems.isdisjoint(related_words().get(word.stem, ())):
         return True
-    same = (word.stem, *synonyms().get(word.stem, ()))
-    if any(_are_alike(each, other) for other in facts.stems for each in same):
-        return True
-    if any(word.text.startswith(each) and word.text[len(each) :] in facts.stems for each in facts.stems):
-        return True
-    kinds = (word.stem, *supporting_words().get(word.stem, ()))
-    return any(_are_forms(kind, other) for other in facts.stems for kind in kinds)
+    return any(
+        _is_form_of(word.stem, each) or (word.text.startswith(each) and word.text[len(each) :] in facts.stems)
+        for each in facts.stems
+    )
 
 
 @lru_cache(maxsize=20_000)
+def _is_form_of(one: str, other: str) -> bool:
+    """Return whether two stems are forms of one word, or of words of which one supports the other."""
+    kinds = (one, *supporting_words().get(one, ()))
+    return any(_are_forms(kind, other) for kind in kinds) or any(
+        _are_alike(each, other) for each in (one, *synonyms().get(one, ()))
+    )
+
+
 def _are_alike(one: str, other: str) -> bool:
     """Return whether two stems are so similar that one may be misspelt."""
     if 2 * min(len(one), len(other)) < _MISSPELT * (len(one) + len(other)):
