@@ -32,7 +32,7 @@ from syphus.answers.cleaning import (
     source_mentions,
 )
 from syphus.answers.cleaning.sent_texts import SentTexts
-from syphus.answers.cleaning.source_mentions import no_mention_of_notes
+from syphus.answers.cleaning.source_mentions import MENTION_RULES
 from syphus.answers.scoring.counting import numbers_of_the_annotation
 from syphus.types import PromptImage, State
 
@@ -419,7 +419,7 @@ _MENTION_WORDS = (
 def test_the_quick_search_for_mentions_of_the_notes_changes_no_verdict() -> None:
     """Sentences of the words in the patterns: the search for words never says no where the whole pattern matches."""
     pattern = re.compile("|".join(form for form, _ in source_mentions._LEAK_FORMS), re.IGNORECASE)
-    rules = RuleSet((no_mention_of_notes,))
+    rules = RuleSet(MENTION_RULES)
     words = _MENTION_WORDS.split("|")
     chance = random.Random(12)
     matched = 0

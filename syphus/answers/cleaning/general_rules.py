@@ -27,7 +27,7 @@ from syphus.answers.cleaning.rules import (
     texts_with_places,
 )
 from syphus.answers.cleaning.sent_texts import SentKind, is_mostly_foreign, split_words
-from syphus.answers.cleaning.source_mentions import no_mention_of_notes
+from syphus.answers.cleaning.source_mentions import MENTION_RULES
 from syphus.answers.cleaning.unfinished import UNFINISHED_RULES
 from syphus.types import Pair
 
@@ -110,24 +110,22 @@ def _ends_text(text: str, match: re.Match[str]) -> bool:
 
 
 def _find_repeated_questions(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
-    return _repeated(pairs, lambda pair: undressed(pair.instruction), "question")
+    return _repeated(pairs, undressed_texts([pair.instruction for pair in pairs]), "question")
 
 
 def _find_repeated_answers(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
     """Find answers that were given before. "Yes." and "On the left." may answer two questions, no sentence three."""
-    if len(pairs) < 2:
-        return ()
-    answers = [undressed(pair.answer) for pair in pairs]
+    answers = undressed_texts([pair.answer for pair in pairs])
     if len(set(answers)) == len(answers):
         return ()
     counts = Counter(answers)
     known = {words for words in counts if _is_long(words) or (counts[words] > 2 and words.count(" ") > 2)}
-    said = iter(answers)
-    return _repeated(pairs, lambda _: words if (words := next(said)) in known else "", "answer")
+    return _repeated(pairs, [words if words in known else "" for words in answers], "answer")
 
 
 _CONTRACTED = re.compile(r"(?<=\w)'(s|re|ll|ve|m)\b|n't\b")
 _WHOLE = {"s": " is", "re": " are", "ll": " will", "ve": " have", "m": " am"}
+_SEPARATOR = "\0"  #: between texts; no white space, so that it stays
 _DRESS = str.maketrans(dict.fromkeys('*_`~#.,;:!?"“”', " "))
 
 
@@ -139,23 +137,28 @@ def undressed(text: str) -> str:
     return " ".join(text.translate(_DRESS).split())
 
 
-def _repeated(pairs: Sequence[Pair], words_of: Callable[[Pair], str], part: str) -> Iterable[tuple[int, str]]:
-    """Yield the pairs whose words came before, if there are any.
+def undressed_texts(texts: Sequence[str]) -> list[str]:
+    """Return each text as `undressed` does; together they take a third of the time."""
+    found = undressed(_SEPARATOR.join(texts)).split(_SEPARATOR)
+    return list(map(str.strip, found)) if len(found) == len(texts) else list(map(undressed, texts))
+
+
+def _repeated(pairs: Sequence[Pair], words: Sequence[str], part: str) -> Iterable[tuple[int, str]]:
+    """Yield the pairs whose words, "" for none, came before, if there are any.
 
     A conversation, whose pairs the plugin gives ids such as `..._round2`, stands for itself: another one may say the
     same. Behind a round that is left out, the later ones would make no sense.
     """
-    if len(pairs) < 2:
+    if len(set(words)) == len(words):
         return
     earlier: set[tuple[str, str]] = set()
     broken: set[str] = set()
-    for index, pair in enumerate(pairs):
+    for index, (pair, said) in enumerate(zip(pairs, words, strict=True)):
         conversation = pair.id.rpartition("round")[0] if pair.id else ""
-        words = words_of(pair)
-        if (words and (conversation, words) in earlier) or (conversation and conversation in broken):
+        if (said and (conversation, said) in earlier) or (conversation and conversation in broken):
             broken.add(conversation)
             yield index, describe_match(f"{part} {index + 1}", pair.answer if part == "answer" else pair.instruction)
-        earlier.add((conversation, words))
+        earlier.add((conversation, said))
 
 
 def _is_long(text: str) -> bool:
@@ -259,7 +262,7 @@ GENERAL_RULES: tuple[Rule, ...] = (
     *REMARK_RULES,
     *DOUBTFUL_LINE_RULES,
     *UNFINISHED_RULES,
-    no_mention_of_notes,
+    *MENTION_RULES,
     Reject("refuses", _REFUSAL, part="answer", needs=_REFUSAL_NEEDS),
     Reject("speaks to whoever asked", _CHAT_REMARK, part="answer", needs=_CHAT_REMARK_NEEDS),
     Check("holds a token of the model", _find_model_markup, needs=_MARKUP_SIGNS),

@@ -13,12 +13,9 @@ from syphus.answers.cleaning.rules import (
     LIKE_ASCII,
     Check,
     Context,
-    NeedFinder,
-    Needs,
     OneOfEach,
     Rule,
     describe_match,
-    searchable,
     straighten_apostrophes,
     texts_with_places,
 )
@@ -80,7 +77,7 @@ _FROM_NOTES = (
 )
 _PASSIVE = r"(?:stated|mentioned|described|noted|listed|given|provided|written)"
 #: Each form of a mention, with groups of words: every match of the form contains a word of each of its groups, those of
-#: the first group being the rarest. The whole pattern takes 300 microseconds an answer, and hardly any answer needs it.
+#: the first group being the rarest. All patterns take 300 microseconds an answer, and hardly any answer needs one.
 _LEAK_FORMS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         rf"\b{_SOURCE} (?:the|these|those|this|your) {_ADJECTIVES}{_NOTES}{_NOT_A_PLACE}",
@@ -124,14 +121,6 @@ _LEAK_FORMS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
         (("there is no", "there was no"), ("information", "mention", "detail")),
     ),
     # Notes that are numbered, that speak, or that are spoken of as many: "the third line tells", "caption five says".
-    (
-        rf"\b(?:{_ORDINAL}) (?:\w+ )?{_NUMBERED_NOTES}\b(?! of (?:the|a|his|her|their)\b)",
-        (_NUMBERED_WORDS, _ORDINAL_WORDS),
-    ),
-    (
-        rf"\b{_NUMBERED_NOTES} (?:number )?(?:{_COUNT}|[0-9]{{1,2}})\b(?=[^.?!]*\b{_SPEAKS}|[.,;?!])",
-        (_NUMBERED_WORDS, (*_COUNT.split("|"), *"0123456789")),
-    ),
     (_SPEAKING, (_SPEAKS_WORDS, _SPEAKERS_WORDS)),
     (
         r"\bthe texts? (?:mention|specif(?:y|ie)|describe|do(?:es)? not|do(?:es)?n't|(?:that )?(?:i|we) )",
@@ -143,12 +132,15 @@ _LEAK_FORMS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ),
     (_FROM_NOTES, (_NOTES_WORDS_TOO,)),
     (rf"\bwhat [\w ]{{0,40}}\b(?:is|are|was|were) (?:also )?mentioned\b{_NOT_A_PLACE}", (("mentioned",), ("what ",))),
+    (
+        rf"\b(?:{_ORDINAL}) (?:\w+ )?{_NUMBERED_NOTES}\b(?! of (?:the|a|his|her|their)\b)",
+        (_NUMBERED_WORDS, _ORDINAL_WORDS),
+    ),
+    (
+        rf"\b{_NUMBERED_NOTES} (?:number )?(?:{_COUNT}|[0-9]{{1,2}})\b(?=[^.?!]*\b{_SPEAKS}|[.,;?!])",
+        (_NUMBERED_WORDS, (*_COUNT.split("|"), *"0123456789")),
+    ),
 )
-_LEAK = re.compile("|".join(form for form, _ in _LEAK_FORMS), re.IGNORECASE)
-_LEAK_NEEDS: Needs = (*(OneOfEach(groups) for _, groups in _LEAK_FORMS), *LIKE_ASCII)
-_FINDER = NeedFinder(_LEAK_NEEDS)
-#: Each form, for text in lower case, with the bits of what it needs: without regard to case a search takes much longer.
-_EACH_FORM = tuple((re.compile(form), _FINDER.bits((OneOfEach(groups),))) for form, groups in _LEAK_FORMS)
 _NOTE = re.compile(rf"\b(?:{_NOTES}|{_POSSIBLE_NOTES}|lines?|notes?|annotators?)\b")
 #: A note or a line may be in the image: then the question asks what it says.
 _ASKED_OF = re.compile(
@@ -157,31 +149,31 @@ _ASKED_OF = re.compile(
 _LABEL = re.compile(r"^[\w ]+:", re.MULTILINE)  # "sentences: ..." names a field of the annotation
 
 
-def _find_leaks(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    """Find mentions of the notes. What the annotation itself mentions is allowed, such as a caption on a screen."""
-    annotation = _LABEL.sub("", context.query.text.lower())
-    questions = {str(number): pair.instruction.lower() for number, pair in enumerate(pairs, 1)}
-    forms = _possible_forms(searchable(pairs).lowered)
-    for place, text in texts_with_places(pairs):
-        straight = straighten_apostrophes(text)
-        for match in _LEAK.finditer(straight) if _may_leak(straight.lower(), forms) else ():
-            if _ASKED_OF.search(match[0].lower()) and (place[0] == "q" or _ASKED_OF.search(questions[place[7:]])):
-                continue  # a note or a line in the image, which the pair is about
-            if not any(note.rstrip("s") in annotation for note in _NOTE.findall(match[0].lower())):
-                yield describe_match(place, match[0])
+class _Mention:
+    """Finds one form of a mention. What the annotation itself mentions is allowed, such as a caption on a screen."""
+
+    def __init__(self, form: str) -> None:
+        self._form = re.compile(form, re.IGNORECASE)
+        self._lower_form = re.compile(form)  # for text in lower case: without regard to case a search takes longer
+
+    def __call__(self, pairs: Sequence[Pair], context: Context) -> Iterable[str]:
+        """Yield the place of each mention."""
+        questions = {str(number): pair.instruction.lower() for number, pair in enumerate(pairs, 1)}
+        for place, text in texts_with_places(pairs):
+            straight = straighten_apostrophes(text)
+            if straight.isascii() and not self._lower_form.search(straight.lower()):
+                continue
+            for match in self._form.finditer(straight):
+                mention = match[0].lower()
+                if _ASKED_OF.search(mention) and (place[0] == "q" or _ASKED_OF.search(questions[place[7:]])):
+                    continue  # a note or a line in the image, which the pair is about
+                annotation = _LABEL.sub("", context.query.text.lower())
+                if not any(note.rstrip("s") in annotation for note in _NOTE.findall(mention)):
+                    yield describe_match(place, match[0])
 
 
-def _possible_forms(lowered: str) -> list[re.Pattern[str]]:
-    """Return the forms of which an answer has what they need."""
-    found = _FINDER.find(lowered)
-    return [form for form, needed in _EACH_FORM if found & needed]
-
-
-def _may_leak(lowered: str, forms: Iterable[re.Pattern[str]]) -> bool:
-    """Return whether one text has one of the forms; letters that only a pattern without case takes for ASCII may."""
-    return any(form.search(lowered) for form in forms) or (
-        not lowered.isascii() and any(map(lowered.__contains__, LIKE_ASCII))
-    )
-
-
-no_mention_of_notes: Rule = Check("speaks of its notes", _find_leaks, needs=_LEAK_NEEDS)
+#: One rule for each form: hardly any answer has the words that a form needs.
+MENTION_RULES: tuple[Rule, ...] = tuple(
+    Check("speaks of its notes", _Mention(form), needs=(OneOfEach(groups), *LIKE_ASCII))
+    for form, groups in _LEAK_FORMS
+)

@@ -9,7 +9,7 @@ from statistics import median
 
 from syphus.answers.cleaning.rules import Context, Rule, clean, texts_with_places
 from syphus.answers.cleaning.sent_texts import SentTexts
-from syphus.answers.cleaning.source_mentions import no_mention_of_notes
+from syphus.answers.cleaning.source_mentions import MENTION_RULES
 from syphus.answers.parsing.pairs import parse_pairs
 from syphus.answers.scoring.candidates import Candidate, ScoringContext
 from syphus.answers.scoring.words import NUMBERS
@@ -150,7 +150,7 @@ _SYNTAX = re.compile(r"\[\s*\d+(?:\.\d+)?\s*,")
 
 def no_leak(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
     """Return 0 if a text mentions the notes or shows coordinates, else 1."""
-    rejections = clean(candidate.pairs, (no_mention_of_notes,), Context(candidate.query)).rejections
+    rejections = clean(candidate.pairs, MENTION_RULES, Context(candidate.query)).rejections
     if rejections:
         return 0.0, next(iter(rejections.values()))
     annotation = candidate.query.text.casefold()
