@@ -16,6 +16,7 @@ from syphus.answers.cleaning.rules import (
     OneOfEach,
     Rule,
     describe_match,
+    searchable,
     straighten_apostrophes,
     texts_with_places,
 )
@@ -158,14 +159,15 @@ class _Mention:
 
     def __call__(self, pairs: Sequence[Pair], context: Context) -> Iterable[str]:
         """Yield the place of each mention."""
-        questions = {str(number): pair.instruction.lower() for number, pair in enumerate(pairs, 1)}
+        is_ascii = searchable(pairs).lowered.isascii()
         for place, text in texts_with_places(pairs):
             straight = straighten_apostrophes(text)
-            if straight.isascii() and not self._lower_form.search(straight.lower()):
+            if is_ascii and not self._lower_form.search(straight.lower()):
                 continue
             for match in self._form.finditer(straight):
                 mention = match[0].lower()
-                if _ASKED_OF.search(mention) and (place[0] == "q" or _ASKED_OF.search(questions[place[7:]])):
+                question = "" if place[0] == "q" else pairs[int(place[7:]) - 1].instruction.lower()
+                if _ASKED_OF.search(mention) and (not question or _ASKED_OF.search(question)):
                     continue  # a note or a line in the image, which the pair is about
                 annotation = _LABEL.sub("", context.query.text.lower())
                 if not any(note.rstrip("s") in annotation for note in _NOTE.findall(mention)):

@@ -53,6 +53,7 @@ _TWO_IMAGES = ("two images", "two pictures", "two photos", "two frames")  #: whi
 _DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
 _TAKEN = 4  #: words behind a number that it may count
 _SINGLE = frozenset(("a", "an", "one", "the", "another", "his", "her", "its", "single"))
+_MANY = frozenset(("people", "men", "women", "children", "geese", "mice", "feet"))
 _MOST_SUMMED = 6  #: counted things whose sums are looked at
 
 
@@ -104,20 +105,15 @@ def read_counts(annotation: str) -> AnnotationCounts:
     if ": [" in annotation:  # boxes
         boxes = read_annotation_facts(annotation).boxes
         counted += [(float(many), frozenset((label,))) for label, many in boxes.items()]
-    single, many = set(), set()
+    single, many, last_single = set(), set(), -4
     for index, word in enumerate(words):
-        if (word.text.endswith("s") and not word.text.endswith("ss") and word.text != word.stem) or word.text in (
-            "people",
-            "men",
-            "women",
-            "children",
-            "geese",
-            "mice",
-            "feet",
-        ):
+        text = word.text
+        if text in _MANY or (text[-1] == "s" and text[-2:] != "ss" and text != word.stem):
             many.add(word.stem)
-        elif any(each.text in _SINGLE for each in words[max(0, index - 3) : index]):
+        elif index - last_single <= 3:
             single.add(word.stem)
+        if text in _SINGLE:
+            last_single = index
     digits = frozenset(_DIGITS.findall(annotation))
     return AnnotationCounts(
         frozenset(value for value, _ in counted), tuple(counted), frozenset(single), frozenset(many), digits
