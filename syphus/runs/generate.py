@@ -288,30 +288,28 @@ class GenerateStage:
             located = [f"{rule} ({place})" if place else rule for rule, place in cleaned.rejections.items()]
             rules = tuple(cleaned.rejections)
             return _reject((*cleaned.rejections, *problems), (*located, *problems), rules)
-        named = [
-            replace(pair, id=pair.id or self._pair_id(query, number)) for number, pair in enumerate(cleaned.pairs, 1)
-        ]
+        named = [(pair.id or self._pair_id(query, number), pair) for number, pair in enumerate(cleaned.pairs, 1)]
         doubts = {f"{DOUBTFUL}{rule}": 1 for rule in cleaned.doubts}
         repairs, faults = {**cleaned.repairs, **doubts}, self._judged_faults(query, named)
         if faults:
-            named = [pair for pair in named if pair.id not in faults]
+            named = [(pair_id, pair) for pair_id, pair in named if pair_id not in faults]
             if not named:
                 return _reject((f"{ReasonKind.JUDGE}{next(iter(faults.values()))}",))
             repairs[JUDGE_RULE] = len(faults)
-        ids = [pair.id for pair in named]
+        ids, kept = [pair_id for pair_id, _ in named], [pair for _, pair in named]
         self._check_ids(query, ids)
         related = tuple(
-            Pair(pair.instruction, pair.answer, pair.id, numbers)
-            for pair, numbers in zip(named, self._related(named, ids), strict=True)
+            Pair(pair.instruction, pair.answer, pair_id, numbers)
+            for pair_id, pair, numbers in zip(ids, kept, self._related(kept, ids), strict=True)
         )
         return Judgement(Outcome(State.OK, related, repairs=repairs))
 
-    def _judged_faults(self, query: Query, pairs: Sequence[Pair]) -> dict[str, str]:
+    def _judged_faults(self, query: Query, pairs: Sequence[tuple[str, Pair]]) -> dict[str, str]:
         """Return the faults that a judge has found in pairs, by their ids."""
         rejected = self._context.rejected_pairs
         if not rejected:
             return {}
-        keys = ((pair.id, pair_key(query.text, pair.instruction, pair.answer)) for pair in pairs)
+        keys = ((pair_id, pair_key(query.text, pair.instruction, pair.answer)) for pair_id, pair in pairs)
         return {pair_id: rejected[key] for pair_id, key in keys if key in rejected}
 
     def _user_turn(self, query: Query) -> str:

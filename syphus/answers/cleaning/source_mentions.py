@@ -176,6 +176,5 @@ class _Mention:
 
 #: One rule for each form: hardly any answer has the words that a form needs.
 MENTION_RULES: tuple[Rule, ...] = tuple(
-    Check("speaks of its notes", _Mention(form), needs=(OneOfEach(groups), *LIKE_ASCII))
-    for form, groups in _LEAK_FORMS
+    Check("speaks of its notes", _Mention(form), needs=(OneOfEach(groups), *LIKE_ASCII)) for form, groups in _LEAK_FORMS
 )

@@ -128,11 +128,10 @@ def _find_unsupported_counts(pairs: Sequence[Pair], context: Context) -> Iterabl
     for number, pair in enumerate(pairs, 1):
         for sentence in split_sentences(pair.answer):
             for claim in _claims_in(sentence):
-                doubt = _doubt(claim, claim.stems or _asked_for(pair.instruction), sentence.lower(), counts)
+                doubt = _doubt(claim, claim.stems or _asked_for(pair.instruction), counts)
                 if doubt:
                     place = f"answer {number}: {claim.text}"
-                    is_sure = doubt == 1 and not _APPROXIMATE.search(sentence.lower())
-                    yield place if is_sure else Doubt(place)
+                    yield place if doubt == 1 and not claim.is_approximate else Doubt(place)
 
 
 #: For annotations that contain every number a model can know. Queries with images are not checked.
@@ -140,22 +139,30 @@ numbers_of_the_annotation: Rule = Check("a number that the annotation does not h
 
 
 class _Claim(NamedTuple):
-    """A number that a sentence claims, as it is written, and the stems of what it counts."""
+    """A number that a sentence claims, as it is written, the stems of what it counts, and what the sentence does."""
 
     text: str
     value: float
     stems: frozenset[str]
+    is_total: bool  #: counts all together
+    compares: bool  #: "two more", "three are left"
+    says_there_are: bool
+    is_approximate: bool
 
 
 @lru_cache(maxsize=4_000)
 def _claims_in(sentence: str) -> tuple[_Claim, ...]:
     """Return the numbers that a sentence claims, without times, which other rules look at."""
     words = tokenize(sentence)
-    return tuple(
-        _Claim(words[index].text, value, _counted(words, index))
+    claimed = [
+        (index, value)
         for index, value in values_of(words)
         if (words[index].value is not None or words[index].text in _CLAIMS) and not _of_time(words, index)
-    )
+    ]
+    if not claimed:
+        return ()
+    forms = [form.search(sentence.lower()) is not None for form in (_TOTAL, _COMPARES, _THERE_ARE, _APPROXIMATE)]
+    return tuple(_Claim(words[index].text, value, _counted(words, index), *forms) for index, value in claimed)
 
 
 def _of_time(words: Sequence[Word], index: int) -> bool:
@@ -180,10 +187,10 @@ def _may_count(pairs: Sequence[Pair], annotation: str) -> bool:
     return not said.issubset(split_words(annotation))
 
 
-def _doubt(claim: _Claim, stems: frozenset[str], lowered: str, counts: AnnotationCounts) -> float:
+def _doubt(claim: _Claim, stems: frozenset[str], counts: AnnotationCounts) -> float:
     """Return 0 for a number that is supported, 1 for one that is wrong, and 0.5 for one that can't be told.
 
-    `stems` are those of what it counts, and `lowered` is the sentence in lower case.
+    `stems` are those of what it counts.
     """
     value = claim.value
     if value in (0, 1) or claim.text in counts.digits:
@@ -192,16 +199,16 @@ def _doubt(claim: _Claim, stems: frozenset[str], lowered: str, counts: Annotatio
     stated = {number for number, things in counts.counted if things & kin}
     if value in stated:
         return 0
-    general = not stems or bool(stems & _GENERAL) or _TOTAL.search(lowered) is not None
+    general = not stems or bool(stems & _GENERAL) or claim.is_total
     parts = tuple(number for number, things in counts.counted if general or things & kin or stems <= things)
     if value in _sums(parts, len(counts.single & kin)):
         return 0
-    if _COMPARES.search(lowered) and value in _differences(counts.values):
+    if claim.compares and value in _differences(counts.values):
         return 0
     if value in counts.values:
         return 0.5 if stated and value > max(stated) else 0
     if stated or (counts.single & stems and not counts.many & kin):
-        return 1 if not stated or value > max(stated) or _THERE_ARE.search(lowered) else 0.5
+        return 1 if not stated or value > max(stated) or claim.says_there_are else 0.5
     if kin & counts.many:
         return 1 if value > 2 else 0.5
     return 1 if claim.text[0].isdecimal() and not stems - counts.single - counts.many else 0.5

@@ -91,7 +91,7 @@ def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[s
 def _find_things_of_examples(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
     """Find what a pair has from an in-context example, in the example's words: "closer to the entrance"."""
     phrases, annotation = context.sent.example_phrases, context.query.text
-    if phrases.keys().isdisjoint(searchable(pairs).words) or context.query.images or not annotation.strip():
+    if searchable(pairs).vocabulary.isdisjoint(phrases) or context.query.images or not annotation.strip():
         return
     if context.sent.is_example(annotation) or context.sent.is_example(context.asked):
         return
