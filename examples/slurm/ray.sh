@@ -22,13 +22,19 @@ port=$((20000 + SLURM_JOB_ID % 20000))
 address=$head:$port
 cpus=${SLURM_CPUS_PER_TASK:-1}
 
-# The head is on this node, and a worker on each other one. They end with the job.
-ray start --head --node-ip-address="$head" --port="$port" --num-cpus="$cpus" --temp-dir="/tmp/ray-$SLURM_JOB_ID" || exit
+# The head is on this node, and a worker on each other one. `ray stop` would end those of other jobs on this node, too.
+ray start --head --node-ip-address="$head" --port="$port" --num-cpus="$cpus" --temp-dir="/tmp/ray-$SLURM_JOB_ID" \
+    --block &
+cluster=$!
+until (: <"/dev/tcp/$head/$port") 2>/dev/null; do
+    kill -0 "$cluster" 2>/dev/null || exit 1
+    sleep 1
+done
 others=$((SLURM_JOB_NUM_NODES - 1))
 if [ "$others" -gt 0 ]; then
     srun --nodes="$others" --ntasks="$others" --exclude="$head" \
         ray start --address="$address" --num-cpus="$cpus" --block &
-    workers=$!
+    cluster="$! $cluster"
 fi
 
 stopped= interrupted=$((128 + $(kill -l USR1)))
@@ -55,8 +61,8 @@ if [ "$code" -eq 2 ]; then
     finish
 fi
 
-[ -n "${workers:-}" ] && kill "$workers" 2>/dev/null
-ray stop --force >/dev/null 2>&1
+kill $cluster 2>/dev/null
+wait
 if [ -n "$stopped" ] && [ "$code" -eq 130 ]; then
     scontrol requeue "$SLURM_JOB_ID"
     exit 0
