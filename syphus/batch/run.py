@@ -34,21 +34,18 @@ from syphus.pipeline.concurrency import fail, guard
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.engine import (
-    StageRun,
+    SessionParts,
     close_session,
-    fewer_collections,
-    from_any_thread,
     open_endpoints,
-    redacted_log,
+    session_in_view,
     session_limits,
-    stopping_signals,
 )
 from syphus.pipeline.loop import Loop
-from syphus.pipeline.observer import Observer, RunView
+from syphus.pipeline.observer import Observer
 from syphus.pipeline.retry import RetryPolicy
-from syphus.pipeline.run_control import ControlledParts, controlled
 from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.session_context import SessionContext
+from syphus.pipeline.stage_run import StageRun
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.text import format_duration, pluralize
@@ -74,16 +71,9 @@ async def run_by_batch(work: StageRun, config: Config, observer: Observer, plan:
         admission = AdmissionController(states, work.budget, estimate, clock)
         run = BatchRun(work, config, observer, plan, admission, clock)
         async with Deadlines(config.timeout, clock) as deadlines, run.writer:
-            deadlines.on_fault = partial(fail, run)
-            signals = stopping_signals(run, admission, deadlines, work.drain_seconds, observer)
-            with fewer_collections(), signals as stop, redacted_log(work.redactor):
-                phase = getattr(work.stage, "title", "queries")
-                view = RunView(
-                    work.stats, admission, clock, from_any_thread(stop), deadlines.oldest_age, phase, run.progress
-                )
-                parts = ControlledParts(run, None, admission, run.writer, work.records, stop, clock, observer.event)
-                async with observer.watching(view), controlled(work.control, parts):
-                    await run.run(deadlines)
+            parts = SessionParts(admission, run.writer, deadlines, clock, batches=run.progress)
+            async with session_in_view(work, observer, run, parts):
+                await run.run(deadlines)
         return close_session(work, observer, states, run.writer, run.stopped_by, clock())
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from syphus.cluster.messages import Lease, LeaseRequest
 from syphus.endpoints.rate_limit_headers import stated_limits
@@ -153,22 +153,30 @@ class LeaseHolder:
         self._return_surplus(0 if leaves else want, now)
         spending = spending or RunSpending()
         want_cost = self._want_cost(spending, want)
-        if self._cost_limit is not None:
-            kept = want_cost if self._cost_limit - spending.committed >= spending.next_cost else 0.0  # of use to nobody
-            self._cost_limit = min(self._cost_limit, spending.committed + kept)
-        if self._request_limit is not None:
-            self._request_limit = min(self._request_limit, spending.requests + want)
-        self._number += 1
+        self._return_budget(spending, want, want_cost)
         self._has_asked = want > 0
-        message = LeaseRequest(
+        return replace(
+            self._report(now),
+            threads=threads,
+            want=want,
+            waiting=waiting,
+            committed=spending.committed,
+            reserved=spending.reserved,
+            requests=spending.requests,
+            want_cost=want_cost,
+            next_cost=spending.next_cost,
+            leaves=leaves,
+        )
+
+    def _report(self, now: float) -> LeaseRequest:
+        """Return a message about what has happened so far, which asks for nothing. News are in one message only."""
+        self._number += 1
+        report = LeaseRequest(
             client=self.client,
             group=self.group,
             number=self._number,
             run=self.run,
-            threads=threads,
-            want=want,
             unit=max(1.0, self._unit),
-            waiting=waiting,
             in_flight=self.in_flight,
             sent=self._sent,
             sent_tokens=self._sent_tokens,
@@ -182,17 +190,11 @@ class LeaseHolder:
             timed_out=None if self._timed_out is None else [now - self._timed_out[0], self._timed_out[1]],
             limits=self.terms.limits,
             limits_changed=self._limits_changed,
-            committed=spending.committed,
-            reserved=spending.reserved,
-            requests=spending.requests,
-            want_cost=want_cost,
-            next_cost=spending.next_cost,
             max_cost=self.terms.max_cost,
             max_requests=self.terms.max_requests,
-            leaves=leaves,
         )
         self._stated, self._refused, self._timed_out, self._limits_changed = {}, None, None, False
-        return message
+        return report
 
     def accept(self, lease: Lease, asked_at: float) -> None:
         """Take up the reply to the newest message, which was made at `asked_at`."""
@@ -232,6 +234,14 @@ class LeaseHolder:
         tokens = max(0.0, self._tokens - want * max(1.0, self._unit) - self._unit)
         self._requests, self._returned = self._requests - requests, self._returned + requests
         self._tokens, self._returned_tokens = self._tokens - tokens, self._returned_tokens + tokens
+
+    def _return_budget(self, spending: RunSpending, want: int, want_cost: float) -> None:
+        """Give back the dollars and requests that are not wanted, and dollars that are too few for one request."""
+        if self._cost_limit is not None:
+            kept = want_cost if self._cost_limit - spending.committed >= spending.next_cost else 0.0
+            self._cost_limit = min(self._cost_limit, spending.committed + kept)
+        if self._request_limit is not None:
+            self._request_limit = min(self._request_limit, spending.requests + want)
 
     def _want_cost(self, spending: RunSpending, want: int) -> float:
         """Return how many dollars to be allowed beyond those that are committed."""

@@ -19,7 +19,7 @@ from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.budget import Budget
 from syphus.pipeline.concurrency import beside
 from syphus.pipeline.endpoint_state import EndpointState
-from syphus.pipeline.engine import SharingParts
+from syphus.pipeline.stage_run import SharingParts
 from syphus.text import format_duration
 
 _IDLE_FACTOR = 4  #: how much rarer messages are if there is nothing to send

@@ -24,6 +24,7 @@ sender.py           sends one request and records its result
 session_context.py  what the parts of a session share: stage, ledger, counters, limits, clock
 sharing.py          how limits and a budget that several runs share are plugged in
 stage.py            what a stage implements
+stage_run.py        a stage and what it is run with
 work_queue.py       the queue that the workers take rows from
 writer.py           writes results to the ledger, several in one commit
 """

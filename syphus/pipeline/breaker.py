@@ -146,7 +146,7 @@ class QualityBreaker:
 
 def breaker_of(stage: Stage) -> QualityBreaker:
     """Return what watches a stage, ready for a new session; one that never stops it if nothing is to watch it."""
-    breaker: QualityBreaker = getattr(stage, "breaker", None) or QualityBreaker(NEVER)
+    breaker = stage.breaker or QualityBreaker(NEVER)
     breaker.begin()
     return breaker
 

@@ -9,25 +9,19 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.sampling import resolve_sampling
 from syphus.config.secrets import SecretRedactor
 from syphus.config.settings import Config
 from syphus.endpoints.prompt_cache import cache_rules
-from syphus.endpoints.routes import ApiRoute
 from syphus.errors import ConfigError, InterruptError, ProviderError, SyphusError
-from syphus.formats.run_files import PairsFile
-from syphus.ledger.records import Records
 from syphus.ledger.sessions import get_meta, set_meta
-from syphus.ledger.store import Store
 from syphus.pipeline.admission import AdmissionController
-from syphus.pipeline.budget import Budget, TokenEstimate
+from syphus.pipeline.budget import TokenEstimate
 from syphus.pipeline.concurrency import Stoppable, beside, fail
 from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import Endpoint, EndpointState
@@ -36,10 +30,10 @@ from syphus.pipeline.observer import Observer, RunView
 from syphus.pipeline.parameters import LearnedParameters
 from syphus.pipeline.prompt_caches import PromptCaches, cache_keys_name
 from syphus.pipeline.retry import RetryPolicy
-from syphus.pipeline.run_control import ControlledParts, StageControl, controlled
+from syphus.pipeline.run_control import ControlledParts, SteeredRun, controlled
 from syphus.pipeline.sender import RequestSender
-from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
-from syphus.pipeline.stage import Stage
+from syphus.pipeline.session_context import SessionContext, SessionLimits
+from syphus.pipeline.stage_run import Fleet, Sharing, SharingParts, StageRun
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.text import pluralize
@@ -50,76 +44,6 @@ _BUG_NOTE = (
     "This is a bug in Syphus, not a fault of your data, settings or disk. Please report it with the lines above. "
     "All answers up to the last commit are saved; the same command resumes after them."
 )
-
-
-class Fleet(Protocol):
-    """Machines that send the requests of a session, each of which was admitted here."""
-
-    def running(self, say: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
-        """Return a context in which they work; `say` tells people when one comes or goes.
-
-        Entering it raises `ProviderError` if none of them works.
-        """
-        ...
-
-    def endpoints(self, config: EndpointConfig, redactor: SecretRedactor, route: ApiRoute) -> Sequence[Endpoint]:
-        """Return an endpoint as they ask it. It is several if each machine asks its own. Raises `ConfigError`."""
-        ...
-
-    async def lost(self) -> str:
-        """Wait until they can send nothing any more. Return why, and what to do, in one line."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SharingParts:
-    """The parts of a stage that shared limits act on. `announce` tells people a line with its time."""
-
-    loop: Stoppable
-    admission: AdmissionController
-    max_outage: float  #: seconds for which nothing is heard of the others until the stage stops
-    clock: Callable[[], float]
-    announce: Callable[[str], None]
-
-
-class Sharing(Protocol):
-    """A way to share limits with other runs."""
-
-    async def join(
-        self, states: Sequence[EndpointState], clock: Callable[[], float], opened: contextlib.AsyncExitStack
-    ) -> None:
-        """Reach the others before anything is sent; `opened` leaves them. `clock` is that of the run.
-
-        Raises `ConfigError` or `ProviderError` if that fails.
-        """
-        ...
-
-    def joined(self, parts: SharingParts) -> contextlib.AbstractAsyncContextManager[None]:
-        """Return a context in which the stage has its share."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class StageRun:
-    """A stage and what it is run with."""
-
-    stage: Stage
-    route: ApiRoute
-    store: Store
-    records: Records
-    pairs: PairsFile | None  #: grows with the answers, for people to watch
-    budget: Budget
-    stats: SessionStats
-    redactor: SecretRedactor
-    threads: int  #: maximum concurrent requests
-    max_rounds: int  #: further answers for a row whose answer was rejected
-    trusted: bool  #: the newest session had the same settings and endpoint, and the run has answers
-    seed: int
-    drain_seconds: float  #: how long requests in flight may take after a Ctrl-C
-    control: StageControl | None = None  #: what people may change meanwhile
-    sharing: Sharing | None = None  #: how it shares its limits with other runs
-    pairs_wanted: int | None = None  #: accepted pairs after which nothing more is sent
-    fleet: Fleet | None = None  #: sends the requests, instead of this process
 
 
 async def run_stage(work: StageRun, config: Config, observer: Observer) -> SyphusError | None:
@@ -206,9 +130,9 @@ async def _run_loop(
     admission = AdmissionController(states, work.budget, estimate, clock)
     queue = WorkQueue(
         work.records.pending(with_waiting=False),
-        window=4 * work.threads * getattr(work.stage, "pack_size", 1),
+        window=4 * work.threads * work.stage.pack_size,
         clock=clock,
-        shares=getattr(work.stage, "shares_request", lambda _: False),
+        shares=work.stage.shares_request,
     )
     admission.rows_to_come = lambda: work.stats.states_before[State.PENDING] - work.stats.done - queue.open_rows
     retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))
@@ -222,25 +146,51 @@ async def _run_loop(
     session = SessionContext(
         work.stage, work.records, writer, work.stats, retry, limits, work.trusted, clock, observer.say
     )
-    with fewer_collections():
-        async with Deadlines(config.timeout, clock) as deadlines:
-            loop = Loop(session, queue, admission, RequestSender(session, admission, deadlines))
-            deadlines.on_fault = partial(fail, loop)
-            async with writer:
-                signals = stopping_signals(loop, admission, deadlines, work.drain_seconds, observer)
-                with signals as stop, redacted_log(work.redactor):
-                    phase = getattr(work.stage, "title", "queries")
-                    view = RunView(work.stats, admission, clock, from_any_thread(stop), deadlines.oldest_age, phase)
-                    parts = ControlledParts(loop, queue, admission, writer, work.records, stop, clock, observer.event)
-                    shared = SharingParts(loop, admission, limits.max_outage, clock, observer.event)
-                    async with (
-                        observer.watching(view),
-                        _shared(work.sharing, shared),
-                        _sent_by(work.fleet, loop),
-                        controlled(work.control, parts),
-                    ):
-                        await loop.run(work.threads)
+    async with Deadlines(config.timeout, clock) as deadlines:
+        loop = Loop(session, queue, admission, RequestSender(session, admission, deadlines))
+        parts = SessionParts(admission, writer, deadlines, clock, queue)
+        shared = SharingParts(loop, admission, limits.max_outage, clock, observer.event)
+        async with (
+            writer,
+            session_in_view(work, observer, loop, parts),
+            _shared(work.sharing, shared),
+            _sent_by(work.fleet, loop),
+        ):
+            await loop.run(work.threads)
     return close_session(work, observer, states, writer, loop.stopped_by, clock())
+
+
+@dataclass(frozen=True, slots=True)
+class SessionParts:
+    """The parts of a session that people see and change while it works."""
+
+    admission: AdmissionController
+    writer: Writer
+    deadlines: Deadlines
+    clock: AwakeClock
+    queue: WorkQueue | None = None
+    batches: Callable[[], str] = str  #: the open batches by state, as text; "" without any
+
+
+@contextlib.asynccontextmanager
+async def session_in_view(
+    work: StageRun, observer: Observer, loop: SteeredRun, parts: SessionParts
+) -> AsyncIterator[None]:
+    """Open what a session works in: its signals, its log without secrets, and what people see of it and change."""
+    admission, clock = parts.admission, parts.clock
+    parts.deadlines.on_fault = partial(fail, loop)
+    signals = stopping_signals(loop, admission, parts.deadlines, work.drain_seconds, observer)
+    with _fewer_collections(), signals as stop, _redacted_log(work.redactor):
+        view = RunView(
+            *(work.stats, admission, clock, _from_any_thread(stop), parts.deadlines.oldest_age),
+            phase=work.stage.title,
+            batches=parts.batches,
+        )
+        controls = ControlledParts(
+            *(loop, parts.queue, admission, parts.writer, work.records, stop, clock, observer.event)
+        )
+        async with observer.watching(view), controlled(work.control, controls):
+            yield
 
 
 def close_session(
@@ -303,7 +253,7 @@ def _report_left_out(states: Sequence[EndpointState], observer: Observer, left_o
 
 
 @contextlib.contextmanager
-def fewer_collections() -> Iterator[None]:
+def _fewer_collections() -> Iterator[None]:
     """Collect garbage less often: a thousand requests are many live objects, and scanning them costs a fifth.
 
     What exists already lives to the end, and is not scanned again.
@@ -356,7 +306,7 @@ def stopping_signals(
             signal.signal(number, handler)  # asyncio leaves the system's default behind
 
 
-def from_any_thread(function: Callable[[], None]) -> Callable[[], None]:
+def _from_any_thread(function: Callable[[], None]) -> Callable[[], None]:
     """Return a function that calls another one in the event loop that is running now."""
     loop = asyncio.get_running_loop()
 
@@ -368,7 +318,7 @@ def from_any_thread(function: Callable[[], None]) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def redacted_log(redactor: SecretRedactor) -> Iterator[None]:
+def _redacted_log(redactor: SecretRedactor) -> Iterator[None]:
     """Keep secrets out of the debug messages about requests."""
 
     def redact(record: logging.LogRecord) -> bool:

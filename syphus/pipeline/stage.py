@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from syphus.errors import ImageError
 from syphus.exchange import Completion, Request
 from syphus.ledger.parts import PartOutcome
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.types import Outcome, ReasonKind, State
+
+if TYPE_CHECKING:
+    from syphus.pipeline.breaker import QualityBreaker
 
 
 class Judgement(NamedTuple):
@@ -54,24 +58,29 @@ def image_failure(error: ImageError) -> Outcome:
     return Outcome(State.FAILED, reason=f"{ReasonKind.IMAGE}{error.reason}", detail=str(error))
 
 
-class Stage(Protocol):
+class Stage(ABC):
     """One kind of work: pairs from annotations, translations of pairs, ..."""
 
-    #: In the ledger. A stage may have a `title`, too, which people see as its name while it works, and a `breaker`,
-    #: which stops it if its answers get worse.
-    name: str
+    name: str  #: in the ledger
+    title: str = "queries"  #: what people see that it works on
+    pack_size: int = 1  #: rows that a request may ask for
+    breaker: QualityBreaker | None = None  #: stops it if its answers get worse
 
+    @abstractmethod
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
         """Return the request for a row, or its outcome if nothing has to be asked.
 
         `last` is the row's newest answer if that was rejected. Raises `PluginFaultError`.
         """
-        ...
 
+    @abstractmethod
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Decide what an answer is worth. Raises `PluginFaultError`."""
-        ...
 
+    @abstractmethod
     def lines(self, row: Row, outcome: Outcome, model: str) -> str:
         """Return the lines of `pairs.jsonl` for an outcome: whole lines, or an empty text."""
-        ...
+
+    def shares_request(self, row: Row) -> bool:  # noqa: ARG002 - packs depend on it
+        """Return whether another row asks for this one."""
+        return False

@@ -31,7 +31,7 @@ from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
 from syphus.model_names import LOCAL
 from syphus.pipeline.observer import Observer
-from syphus.pipeline.stage import Judgement
+from syphus.pipeline.stage import Judgement, Stage
 from syphus.relations.local_model import embed_locally, require_local
 from syphus.runs.model_life import life_notice
 from syphus.runs.prepare import PreparedRun
@@ -43,7 +43,7 @@ WORDS = 256  #: of a text that are embedded, as for the sets of LLaVA in MIMIC-I
 _BATCH_TOKENS = 32_000  # estimated; OpenAI accepts requests of up to 300,000
 
 
-class EmbedStage:
+class EmbedStage(Stage):
     """Asks `model` for vectors with `dimensions` numbers; None leaves the number to the model."""
 
     def __init__(self, name: str, model: str, dimensions: int | None) -> None:

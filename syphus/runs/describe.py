@@ -27,7 +27,7 @@ from syphus.ledger.results import AnsweredQuery, accepted, answered_queries
 from syphus.ledger.store import Store, open_for_reading
 from syphus.model_names import is_simulated
 from syphus.pipeline.observer import Observer
-from syphus.pipeline.stage import Judgement
+from syphus.pipeline.stage import Judgement, Stage
 from syphus.runs.generate import GenerateStage
 from syphus.runs.prepare import PreparedRun, go_on_as_begun, prepare
 from syphus.runs.run_log import keep_log
@@ -59,7 +59,7 @@ def description_query(pairs: Sequence[Pair]) -> Query:
     return Query("task description", render_pairs(pairs))
 
 
-class DescribeStage:
+class DescribeStage(Stage):
     """Asks for both texts, and stores them as the `detail` of the outcome, under their keys."""
 
     name = "describe"

@@ -29,7 +29,7 @@ from syphus.ledger.judged import DOUBTFUL
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.model_names import is_simulated
 from syphus.pipeline.breaker import QualityBreaker
-from syphus.pipeline.stage import Judgement, PluginFaultError, image_failure
+from syphus.pipeline.stage import Judgement, PluginFaultError, Stage, image_failure
 from syphus.plugins.contract import AbstractDataset, plugin_code, plugin_name
 from syphus.plugins.hook_results import check_pairs_of_text, checked, checked_numbers, checked_text, checked_texts
 from syphus.plugins.prompts import PromptTemplate, as_json_prompt, as_text_prompt, render_messages
@@ -96,7 +96,7 @@ class GenerationContext:
         )
 
 
-class GenerateStage:
+class GenerateStage(Stage):
     """Ask with the dataset's prompt, parse with its parser, and accept what its checks accept."""
 
     name = GENERATE
@@ -174,10 +174,6 @@ class GenerateStage:
         if not self._answers:
             return None
         return self._answers[self._context.request_builder.formats.choose(row.reason, last)]
-
-    def shares_request(self, row: Row) -> bool:  # noqa: ARG002 - packs depend on it
-        """Return whether another row asks for this one."""
-        return False
 
     def judge(self, row: Row, completion: Completion) -> Judgement:
         """Return the pairs of an answer, or why there are none."""

@@ -14,7 +14,7 @@ from syphus.errors import ImageError
 from syphus.exchange import Completion, Request
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.breaker import QualityBreaker
-from syphus.pipeline.stage import Judgement, image_failure
+from syphus.pipeline.stage import Judgement, Stage, image_failure
 from syphus.types import Message, Outcome, Query, State
 
 JUDGE_TEMPERATURE = 0.0
@@ -42,7 +42,7 @@ def make_breaker(options: Options, name_of: Callable[[Query], str] = lambda quer
     return None if options.no_breaker else QualityBreaker(options.breaker_rise, name_of)
 
 
-class JudgeStage:
+class JudgeStage(Stage):
     """Asks for verdicts, and stores them as the `detail` of their outcomes.
 
     A server that does not accept the schema, or does not keep to it, is asked in a looser form; its answers are read as

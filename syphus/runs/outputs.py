@@ -47,41 +47,56 @@ def write_exports(
     """
     if not report.counts.pairs and report.counts.states[State.PENDING]:
         return ()  # stopped before the first pair
-    seq = highest_seq(store)
+    exports = _Exports(store)
     folder = store.folder
     names = file_names(short_name)
     dataset = names if with_train else names[:1]
-    written = [dataset]
     if not with_train:
         (folder / names[1]).unlink(missing_ok=True)
-    known = orjson.loads(str(get_meta(store, _EXPORTED) or "{}"))
-
-    def is_stale(files: Iterable[str]) -> bool:
-        return known.get("seq") != seq or any(known["sizes"].get(name) != _file_size(folder / name) for name in files)
-
+    is_finished = not report.counts.states[State.PENDING]
     with ExitStack() as opened:
         results = pairs_with_context(store, stage)
-        if not report.counts.states[State.PENDING]:
-            written.append((PAIRS_FILE,))
-            if is_stale((PAIRS_FILE,)):
-                results = opened.enter_context(_rewritten_pairs(store, results, seq))
-        if is_stale(dataset):
+        needs_pairs = is_finished and exports.is_stale(PAIRS_FILE)
+        if needs_pairs:
+            results = opened.enter_context(_rewritten_pairs(store, results, exports.seq))
+        if exports.is_stale(*dataset):
             train = read_train_file(store, stage) if with_train else None
             write_dataset(folder, short_name, results, dataset_meta(report), train)
-        elif is_stale(written[-1]):
+        elif needs_pairs:
             deque(results, maxlen=0)
-    if report.counts.states[State.INVALID]:
-        written.append((INVALID_FILE,))
-        if is_stale((INVALID_FILE,)):
-            write_invalid_file(folder / INVALID_FILE, rejected(store, stage))
-    else:
+    has_invalid = bool(report.counts.states[State.INVALID])
+    if not has_invalid:
         (folder / INVALID_FILE).unlink(missing_ok=True)
-    sizes = {name: _file_size(folder / name) for files in written for name in files}
+    elif exports.is_stale(INVALID_FILE):
+        write_invalid_file(folder / INVALID_FILE, rejected(store, stage))
     write_report(folder / "report.json", report)
-    if known != {"seq": seq, "sizes": sizes}:
-        set_meta(store, _EXPORTED, orjson.dumps({"seq": seq, "sizes": sizes}).decode())
-        store.commit()
-    return tuple(short_path(folder / name) for name in dict.fromkeys((*sizes, PAIRS_FILE, "report.json")))
+    written = (*dataset, *([PAIRS_FILE] if is_finished else ()), *([INVALID_FILE] if has_invalid else ()))
+    exports.note(written)
+    return tuple(short_path(folder / name) for name in dict.fromkeys((*written, PAIRS_FILE, "report.json")))
+
+
+class _Exports:
+    """Which exports of a run are up to date: the newest outcome in them, and the size of each file."""
+
+    def __init__(self, store: Store) -> None:
+        self.seq = highest_seq(store)
+        self._store = store
+        self._known = orjson.loads(str(get_meta(store, _EXPORTED) or "{}"))
+
+    def is_stale(self, *names: str) -> bool:
+        """Return whether there are newer outcomes, or a file is missing or was changed."""
+        sizes = self._known["sizes"] if self._known.get("seq") == self.seq else {}
+        return any(sizes.get(name) != size for name, size in self._sizes(names).items())
+
+    def note(self, names: Iterable[str]) -> None:
+        """Note and commit that these exports are up to date."""
+        now = {"seq": self.seq, "sizes": self._sizes(names)}
+        if self._known != now:
+            set_meta(self._store, _EXPORTED, orjson.dumps(now).decode())
+            self._store.commit()
+
+    def _sizes(self, names: Iterable[str]) -> dict[str, int | None]:
+        return {name: _file_size(self._store.folder / name) for name in names}
 
 
 def open_pairs(store: Store, stage: str) -> PairsFile:

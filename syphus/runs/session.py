@@ -56,11 +56,12 @@ from syphus.ledger.store import FILE, LOCK, Store, open_for_writing
 from syphus.ledger.summary import needs_no_model
 from syphus.model_names import is_free
 from syphus.pipeline.budget import Billing, Budget, TokenEstimate, add_earlier
-from syphus.pipeline.engine import StageRun, run_stage
+from syphus.pipeline.engine import run_stage
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.run_control import StageControl
 from syphus.pipeline.session_context import SessionStats
 from syphus.pipeline.stage import Stage
+from syphus.pipeline.stage_run import StageRun
 from syphus.runs.control import changes_before
 from syphus.runs.model_life import life_notice, stated_ends
 from syphus.runs.open_files import limit_threads

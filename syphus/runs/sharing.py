@@ -12,7 +12,7 @@ from syphus.config.options import NEVER, Options
 from syphus.config.settings import Config
 from syphus.errors import ConfigError
 from syphus.ledger.sessions import run_id
-from syphus.pipeline.engine import StageRun
+from syphus.pipeline.stage_run import StageRun
 
 if TYPE_CHECKING:
     from syphus.cluster.messages import GateConnection

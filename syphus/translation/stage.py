@@ -21,7 +21,7 @@ from syphus.formats.translation_report import RETRY_STAGE, TRANSLATE_STAGE
 from syphus.ledger.parts import PartOutcome, StoredPart, chunk_id, parts_of, texts_by_id, texts_by_number
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
-from syphus.pipeline.stage import Judgement
+from syphus.pipeline.stage import Judgement, Stage
 from syphus.translation.chunks import Chunk, dump_texts, load_texts, parse_chunk
 from syphus.translation.prompts import RetryItem, Target, TranslationPrompt, items_prompt, languages_prompt
 from syphus.translation.responses import AnswerMembers, read_members, read_translation
@@ -68,7 +68,7 @@ def estimate_answer_tokens(source: Translatable) -> float:
     return _OVERHEAD_TOKENS + _TOKENS_PER_SOURCE_TOKEN * source_bytes / BYTES_PER_TOKEN
 
 
-class _TranslationStage:
+class _TranslationStage(Stage):
     """What both stages share. All state is in the ledger; a stage remembers nothing."""
 
     def __init__(self, store: Store, builder: RequestBuilder, plan: TranslationPlan) -> None:

@@ -33,41 +33,42 @@ class _ChangedTextError(InputError):
     """A decision about another text than the pair has now."""
 
 
-def routes(viewer: Viewer) -> list[web.RouteDef]:
-    """Return the routes of this module."""
-    desks: dict[str, ReviewDesk] = {}
+class _Desks:
+    """The desk of each run that is reviewed, opened when it is needed first."""
 
-    def at_desk(run: ViewedRun, function: Callable[[ReviewDesk, Store], T]) -> T:
-        """Call a function with the decisions about a run, up to date, and its ledger."""
-        desk = desks.setdefault(run.key, ReviewDesk(ReviewLog(run.folder)))
+    def __init__(self) -> None:
+        self._desks: dict[str, ReviewDesk] = {}
+
+    def call(self, run: ViewedRun, function: Callable[[ReviewDesk, Store], T]) -> T:
+        """Call a function with the decisions about a run, up to date, and its ledger. In a thread."""
+        desk = self._desks.setdefault(run.key, ReviewDesk(ReviewLog(run.folder)))
         with desk.lock:
             desk.log.refresh()
             return read_ledger(run.folder, partial(function, desk))
 
-    def with_images(desk: ReviewDesk, store: Store, read: Callable[[ReviewDesk, Store], dict[str, Any]]) -> object:
-        """Read pairs, without the addresses of images that can't be read."""
-        found = read(desk, store)
-        viewer.images.clear_addresses(store, found["pairs"])
-        return found
+
+def routes(viewer: Viewer) -> list[web.RouteDef]:
+    """Return the routes of this module."""
+    desks = _Desks()
 
     async def pairs(request: web.Request) -> web.Response:
         run, wanted = viewer.run(request), _pair_request(request.query)
         read = partial(read_pairs, address=_address(run), wanted=wanted)
-        return as_reply(await viewer.call(partial(at_desk, run, partial(with_images, read=read))))
+        return as_reply(await viewer.call(partial(desks.call, run, partial(_with_images, viewer, read=read))))
 
     async def queue(request: web.Request) -> web.Response:
         run, wanted = viewer.run(request), _queue_request(request.query)
         read = partial(read_queue, address=_address(run), wanted=wanted, now=time.time())
-        return as_reply(await viewer.call(partial(at_desk, run, partial(with_images, read=read))))
+        return as_reply(await viewer.call(partial(desks.call, run, partial(_with_images, viewer, read=read))))
 
     async def worth(request: web.Request) -> web.Response:
         run, seed = viewer.run(request), _number(request.query, "seed", 0)
-        return as_reply(await viewer.call(partial(at_desk, run, partial(read_worth, seed=seed))))
+        return as_reply(await viewer.call(partial(desks.call, run, partial(read_worth, seed=seed))))
 
     async def review(request: web.Request) -> web.Response:
         run, body = viewer.run(request), await body_of(request)
         try:
-            reply = await viewer.call(partial(at_desk, run, partial(_decide, body=body, now=time.time())))
+            reply = await viewer.call(partial(desks.call, run, partial(_decide, body=body, now=time.time())))
         except (_ChangedTextError, ReviewConflictError) as error:
             return refusal(409, str(error))
         viewer.events.of(run).send("reviews", {"count": reply["count"]})
@@ -80,6 +81,15 @@ def routes(viewer: Viewer) -> list[web.RouteDef]:
         web.get(f"{base}/worth", worth),
         web.post(f"{base}/reviews", review),
     ]
+
+
+def _with_images(
+    viewer: Viewer, desk: ReviewDesk, store: Store, read: Callable[[ReviewDesk, Store], dict[str, Any]]
+) -> dict[str, Any]:
+    """Read pairs, without the addresses of images that can't be read."""
+    found = read(desk, store)
+    viewer.images.clear_addresses(store, found["pairs"])
+    return found
 
 
 def _address(run: ViewedRun) -> str:

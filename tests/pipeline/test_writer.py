@@ -21,8 +21,9 @@ from syphus.ledger.records import Entry, Records
 from syphus.ledger.sessions import RequestCounts
 from syphus.ledger.store import open_for_writing
 from syphus.pipeline.budget import Budget
-from syphus.pipeline.engine import StageRun, run_stage
+from syphus.pipeline.engine import run_stage
 from syphus.pipeline.session_context import SessionStats
+from syphus.pipeline.stage_run import StageRun
 from syphus.types import State
 
 ROWS = 30

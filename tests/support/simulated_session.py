@@ -36,7 +36,7 @@ from syphus.pipeline.prompt_caches import PromptCaches
 from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
 from syphus.pipeline.session_context import SessionContext, SessionLimits, SessionStats
-from syphus.pipeline.stage import Judgement
+from syphus.pipeline.stage import Judgement, Stage
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.simulator.chat_request import read_chat
@@ -183,7 +183,7 @@ class Prompt:
 NO_PROMPT = Prompt()
 
 
-class AcceptAll:
+class AcceptAll(Stage):
     """A stage that accepts every answer. `prompt` comes before the text of a row."""
 
     name = STAGE
