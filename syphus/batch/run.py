@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import time
 from collections import Counter
 from functools import partial
+from typing import TYPE_CHECKING
 
 from syphus.batch.by_hand import ingest_by_hand, write_by_hand
 from syphus.batch.creation import Creation, ShardDesk, StoppedError
@@ -35,6 +35,7 @@ from syphus.pipeline.deadlines import AwakeClock, Deadlines
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.engine import (
     SessionParts,
+    begin_session,
     close_session,
     open_endpoints,
     session_in_view,
@@ -42,14 +43,15 @@ from syphus.pipeline.engine import (
 )
 from syphus.pipeline.loop import Loop
 from syphus.pipeline.observer import Observer
-from syphus.pipeline.retry import RetryPolicy
 from syphus.pipeline.sender import RequestSender
-from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage_run import StageRun
 from syphus.pipeline.work_queue import WorkQueue
 from syphus.pipeline.writer import Writer
 from syphus.text import format_duration, pluralize
 from syphus.types import State
+
+if TYPE_CHECKING:
+    from syphus.endpoints.remote_endpoint import RemoteEndpoint
 
 _FIRST_SENT = 20.0  # seconds that the upload of the first shard gets before more is put aside
 
@@ -77,6 +79,14 @@ async def run_by_batch(work: StageRun, config: Config, observer: Observer, plan:
         return close_session(work, observer, states, run.writer, run.stopped_by, clock())
 
 
+def _remote_endpoint(state: EndpointState) -> RemoteEndpoint:
+    """Return an endpoint with the methods that the routes of batches need."""
+    from syphus.endpoints.remote_endpoint import RemoteEndpoint  # loads the SDK, which takes a while
+
+    assert isinstance(state.endpoint, RemoteEndpoint)
+    return state.endpoint
+
+
 class BatchRun:
     """One session of a stage by batches. The first Ctrl-C calls `stop`, the second `abandon`."""
 
@@ -95,11 +105,7 @@ class BatchRun:
         self._store, self._stage = work.store, work.stage.name
         self.writer = Writer(work.store, work.records, work.pairs, self._stop_on_fault, work.threads)
         admission.note_reservation = self.writer.note_reservation
-        retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))
-        self._session = SessionContext(
-            *(work.stage, work.records, self.writer, work.stats, retry, session_limits(work, config)),
-            *(work.trusted, clock, observer.say),
-        )
+        self._session = begin_session(work, config, observer, self.writer, clock)
         self._state: EndpointState = admission.endpoint_states[0]
         self._loop: Loop | None = None
         self._threads = work.threads
@@ -107,20 +113,17 @@ class BatchRun:
         self._changed = asyncio.Event()
         self._is_first = True
         self.stopped_by: Exception | None = None
-        from syphus.endpoints.remote_endpoint import RemoteEndpoint  # loads the SDK, which takes a while
-
-        endpoint = self._state.endpoint
-        assert isinstance(endpoint, RemoteEndpoint)
+        endpoint = _remote_endpoint(self._state)
         is_azure = endpoint.config.kind == "azure"
-        url = f"/v1{work.route.path}" if not is_azure else work.route.path
+        url = work.route.path if is_azure else f"/v1{work.route.path}"
         self._ingester = ResultIngester(self._store, self._session, work.budget, work.redactor)
         self._desk = ShardDesk(BatchApi(endpoint), self._state, self._store, self._session, work.budget, self._batch)
         self._creation = Creation(self._desk, url)
         self._lifecycle = ShardLifecycle(self._desk, self._creation, self._ingester)
-        run = run_id(self._store)
-        target = ShardTarget(*(self._stage, config.model, endpoint.host, url, run, plan.file is not None))
-        batch = self._batch
-        self._most = Size(batch.most_requests(azure=is_azure), int(batch.megabytes * 1e6), float("inf"))
+        by_hand = plan.file is not None
+        target = ShardTarget(self._stage, config.model, endpoint.host, url, run_id(self._store), by_hand)
+        most_requests = self._batch.most_requests(azure=is_azure)
+        self._most = Size(most_requests, int(self._batch.megabytes * 1e6), float("inf"))
         self._maker = ShardMaker(target, self._store, self._session, admission, self._most, self._send_off)
         self._gatherer = GatheringSender(self._session, admission, self._store, self._maker, config.max_attempts)
         self._silent = SilentSender()

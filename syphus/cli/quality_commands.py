@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from syphus.progress import PlainObserver
     from syphus.quality.balance import Balance
 
+_AGAINST = "Leave out pairs that share words with this file, such as a benchmark's."
 _GROUPS_SHOWN = 6  # of each kind
 
 
@@ -35,10 +36,7 @@ def balance(
         float,
         typer.Option(metavar="X", help="Leave out pairs that overlap with another by this (1 = keep all)."),
     ] = 0.7,
-    against: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Leave out pairs that share words with this file, such as a benchmark's."),
-    ] = None,
+    against: Annotated[list[Path] | None, typer.Option(metavar="FILE", help=_AGAINST)] = None,
     most: Annotated[
         list[str] | None,
         typer.Option(metavar="GROUP=X", help="Largest share of a group, such as answer:yes=0.1 or opening=0.05."),
@@ -50,14 +48,10 @@ def balance(
     """Choose a balanced subset without near-duplicates or a benchmark's texts, and write it as a train file."""
     from syphus import api
 
-    if not 0 < near_duplicates <= 1:
-        raise ConfigError(f"--near-duplicates {near_duplicates:g}: must be above 0 and at most 1.")
-    if count is not None and count < 1:
-        raise ConfigError(f"-n {count}: must be at least 1.")
     file, done = api.balance(
         path,
         output,
-        near_duplicates=near_duplicates if near_duplicates < 1 else None,
+        near_duplicates=None if near_duplicates == 1 else near_duplicates,
         against=against or (),
         most=dict(_share(each) for each in most or ()),
         count=count,

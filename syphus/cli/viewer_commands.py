@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from syphus.ledger.control_desk import ControlValues
     from syphus.progress import PlainObserver
 
+_HOST = (
+    "Address of this machine to listen on. Any but 127.0.0.1 lets others on the network reach the page; they still "
+    "need the token, but it is sent without encryption."
+)
 _WRITE = "Write a page of the run to this file, which needs no network, and serve nothing."
 _PAGE = "Page to write, as in its address: overview, pairs, queries?state=invalid, queries/37 ..."
 _FONTS = "Font, or folder of fonts, for the letters of a written page; can be repeated."
@@ -39,11 +43,7 @@ def view(
     ] = None,
     host: Annotated[
         str,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Address of this machine to listen on. Any but 127.0.0.1 lets others on the network reach the page; "
-            "they still need the token, but it is sent without encryption.",
-        ),
+        typer.Option(metavar="ADDRESS", help=_HOST),
     ] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     write: Annotated[Path | None, typer.Option(metavar="FILE.html", help=_WRITE)] = None,

@@ -128,10 +128,6 @@ def convert(
             on_message(f"Resuming after {state.images:,} images.")
         images_before = state.images
         _write_parts(options, state, sources, settings, on_progress)
-        if not state.images:
-            outputs.write_skipped(options.skipped_path, state)
-            _remove_work_dir(options)
-            raise InputError(f"None of the images can be used. {options.skipped_path} says why.")
         result = _write_output(options, state)._replace(new=state.images - images_before)
     _remove_work_dir(options)
     return result
@@ -226,8 +222,11 @@ def _stop_if_bad(options: ConvertOptions, state: ConversionState, at_least: int)
 
 
 def _write_output(options: ConvertOptions, state: ConversionState) -> ConversionResult:
-    """Turn the finished parts into the output."""
+    """Turn the finished parts into the output. Raises `InputError` if they hold no image."""
     outputs.write_skipped(options.skipped_path, state)
+    if not state.images:
+        _remove_work_dir(options)
+        raise InputError(f"None of the images can be used. {options.skipped_path} says why.")
     files = [options.skipped_path] if state.skipped else []
     folder = options.work_dir if options.file_type else options.store
     parts = [folder / name for name, _ in state.parts]

@@ -135,7 +135,6 @@ async def _run_loop(
         shares=work.stage.shares_request,
     )
     admission.rows_to_come = lambda: work.stats.states_before[State.PENDING] - work.stats.done - queue.open_rows
-    retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))
 
     def stop_on_fault() -> None:
         assert writer.fault is not None
@@ -143,9 +142,7 @@ async def _run_loop(
 
     writer = Writer(work.store, work.records, work.pairs, stop_on_fault, work.threads)
     admission.note_reservation = writer.note_reservation
-    session = SessionContext(
-        work.stage, work.records, writer, work.stats, retry, limits, work.trusted, clock, observer.say
-    )
+    session = begin_session(work, config, observer, writer, clock)
     async with Deadlines(config.timeout, clock) as deadlines:
         loop = Loop(session, queue, admission, RequestSender(session, admission, deadlines))
         parts = SessionParts(admission, writer, deadlines, clock, queue)
@@ -158,6 +155,17 @@ async def _run_loop(
         ):
             await loop.run(work.threads)
     return close_session(work, observer, states, writer, loop.stopped_by, clock())
+
+
+def begin_session(
+    work: StageRun, config: Config, observer: Observer, writer: Writer, clock: AwakeClock
+) -> SessionContext:
+    """Return what the parts of a session share."""
+    retry = RetryPolicy(config.max_attempts, config.first_wait, random.Random(work.seed))
+    limits = session_limits(work, config)
+    return SessionContext(
+        work.stage, work.records, writer, work.stats, retry, limits, work.trusted, clock, observer.say
+    )
 
 
 @dataclass(frozen=True, slots=True)

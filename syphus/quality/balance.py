@@ -31,13 +31,22 @@ _LONG, _SHORT = 40, 8  # words of an answer
 
 @dataclass(frozen=True, slots=True)
 class BalanceOptions:
-    """What to leave out. `most` are the largest shares that groups may have, by `kind:value` or a kind alone."""
+    """What to leave out. `most` are the largest shares that groups may have, by `kind:value` or a kind alone.
+
+    Raises `ConfigError` for numbers out of range.
+    """
 
     near_duplicates: float | None = THRESHOLD  #: overlap from which a pair repeats another one; None keeps repeats
     against: tuple[Path, ...] = ()  #: files with texts that no pair may share words with
     most: Mapping[str, float] = field(default_factory=dict)
     count: int | None = None  #: how many pairs to choose at most
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.near_duplicates is not None and not 0 < self.near_duplicates <= 1:
+            raise ConfigError(f"--near-duplicates {self.near_duplicates:g}: must be above 0 and at most 1.")
+        if self.count is not None and self.count < 1:
+            raise ConfigError(f"-n {self.count}: must be at least 1.")
 
 
 class Balance(NamedTuple):

@@ -29,6 +29,7 @@ remedies.py       what helps if the first answers of a run all fail alike
 row_text.py       rows as text and as CSV
 row_verdicts.py   what a judge says about the pairs of rows
 rows.py           the rows of a run with annotation, answers, pairs and verdict
+run_config.py     the settings of a run: the config file and the environment, with the options that replace them
 run_log.py        `run.log`, and the command that `--notify` runs at the end
 run_settings.py   the settings that answers depend on, and the command, as the ledger stores them
 session.py        run one session of a stage

@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from syphus.answers.parsing import JsonForm
-from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.model_table import ModelTable
 from syphus.config.options import AUTO, NEVER, Options
 from syphus.config.pricing import FREE, Price, load_prices
-from syphus.config.sampling import as_begun, check_fields, for_new_run
-from syphus.config.secrets import VARIABLE, SecretRedactor
-from syphus.config.settings import Config, load_config, read_settings, validate_config
+from syphus.config.sampling import as_begun
+from syphus.config.secrets import SecretRedactor
+from syphus.config.settings import Config
 from syphus.declarations import Frame, Relation, Still, Video
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.structured import RESPONSE_FORMAT
 from syphus.errors import ConfigError, InputError, NoEndpointError, PluginError, SyphusError
 from syphus.images.prompt.attachments import IMAGES_FOLDER, ImageAttachments, inspect_example_images
 from syphus.io.text_files import missing
-from syphus.io.yaml_files import read_yaml
 from syphus.ledger.sessions import last_settings, newest_chat_settings
 from syphus.ledger.store import FILE as LEDGER
 from syphus.ledger.store import Store, open_for_reading
@@ -41,19 +39,13 @@ from syphus.plugins.input_sources import local_source
 from syphus.plugins.legacy import ORIGINAL_MESSAGES, LegacyDataset, original_messages
 from syphus.plugins.prompts import JSON_FORM, PromptTemplate, as_json_prompt
 from syphus.runs.model_life import only_model
+from syphus.runs.run_config import config_of_own_pairs, run_config, with_unused_keys
 from syphus.runs.run_settings import CALIBRATE_JUDGE, GENERATE, JUDGE_PAIRS, STRUCTURED, run_settings
 from syphus.storage.addresses import as_url
 from syphus.storage.local_copies import look_again
 
 C = TypeVar("C", bound="RunContext")
 
-_SIMULATED_MODEL = "chat"
-_UNUSED_KEY = "none"  # of an endpoint that is sent nothing
-#: Options that replace the settings of the same names, if they are given.
-_OVERRIDES = (
-    *("model", "temperature", "top_p", "max_tokens", "reasoning_effort", "verbosity", "structured", "image_size"),
-    *("image_detail", "max_images", "ask_above", "timeout", "max_attempts"),
-)
 _FILE_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
 
 
@@ -180,11 +172,7 @@ def prepare(
     look_again()
     _check_names(options)
     _check_images(options)
-    plugin = find_plugin(options.name, options.datasets_dir)
-    if not _FILE_NAME.fullmatch(plugin.cls.short_name):
-        raise PluginError(
-            f"{plugin.name}: short_name {plugin.cls.short_name!r}: file names begin with it; use letters, digits, - _"
-        )
+    plugin = _find_plugin(options)
     options = replace(
         options,
         name=plugin.name,
@@ -194,14 +182,16 @@ def prepare(
     dataset = _dataset(plugin, options)
     template = load_prompt_template(dataset, options.prompt_path)
     if not needs_endpoint:
-        environ = _with_keys(options.config, environ)
+        environ = with_unused_keys(options.config, environ)
     find_model = only_model if needs_endpoint and ask_server else None
+    endpoint_error = None
     try:
-        prepared = PreparedRun(options, plugin, dataset, template, _config(options, environ, find_model))
+        config = run_config(options, environ, find_model)
     except NoEndpointError as error:
         if not plugin.cls.brings_pairs:
             raise
-        prepared = PreparedRun(options, plugin, dataset, template, _config_of_own_pairs(options, environ), error)
+        config, endpoint_error = config_of_own_pairs(options, environ), error
+    prepared = PreparedRun(options, plugin, dataset, template, config, endpoint_error)
     prepared = replace(
         prepared,
         options=replace(options, max_images=prepared.config.max_images),
@@ -210,6 +200,15 @@ def prepare(
     )
     check_budget(prepared)
     return prepared
+
+
+def _find_plugin(options: Options) -> LoadedPlugin:
+    plugin = find_plugin(options.name, options.datasets_dir)
+    if not _FILE_NAME.fullmatch(plugin.cls.short_name):
+        raise PluginError(
+            f"{plugin.name}: short_name {plugin.cls.short_name!r}: file names begin with it; use letters, digits, - _"
+        )
+    return plugin
 
 
 def _dataset(plugin: LoadedPlugin, options: Options) -> AbstractDataset:
@@ -236,12 +235,6 @@ def _began_otherwise(folder: Path) -> bool:
     return False
 
 
-def _with_keys(path: Path | None, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the environment with a value for each key that is missing in it: OpenAI's, and those of a config file."""
-    named = ["OPENAI_API_KEY", *(VARIABLE.findall(str(read_yaml(path))) if path is not None else ())]
-    return {**environ, **{name: _UNUSED_KEY for name in named if not environ.get(name, "").strip()}}
-
-
 def _json_form(prepared: PreparedRun) -> JsonForm | None:
     """Return the form of the answers if they are asked for as JSON.
 
@@ -264,7 +257,7 @@ def prepare_endpoint(
 
     Raises `UsageError`.
     """
-    config = _config(options, environ, find_model)
+    config = run_config(options, environ, find_model)
     context = EndpointContext(replace(options, num_threads=max(1, options.num_threads)), config)
     check_budget(context)
     return context
@@ -280,7 +273,7 @@ def prepare_judge(author: PreparedRun, environ: Mapping[str, str]) -> PreparedRu
         config=options.judge_config or options.config,
         model=options.judge_model or (None if options.judge_config else options.model),
     )
-    judge = author.with_config(_config(own, environ))
+    judge = author.with_config(run_config(own, environ))
     check_budget(judge)
     return judge
 
@@ -345,54 +338,3 @@ def _input_path(options: Options, plugin: LoadedPlugin) -> str:
         raise InputError(f"{plugin.name} ships no example input.")
     beside = plugin.path.parent.parent / "examples" / plugin.cls.example
     return str(beside if beside.exists() else shipped_folder("examples") / plugin.cls.example)
-
-
-def _config(
-    options: Options, environ: Mapping[str, str], find_model: Callable[[Config], str] | None = only_model
-) -> Config:
-    """Return the settings, with the options that override them. Raises `ConfigError`."""
-    overrides: dict[str, object] = {name: getattr(options, name) for name in _OVERRIDES}
-    overrides["hedging"] = False if options.no_hedging else None
-    if options.offline:
-        if options.config is not None:
-            _check_config(options.config)
-        values = {name: value for name, value in overrides.items() if value is not None}
-        return _config_without_endpoint(_SIMULATED_MODEL, values)
-    config = load_config(options.config, overrides, environ, *([find_model] if find_model else []))
-    limits = {
-        name: value
-        for name in ("requests_per_minute", "tokens_per_minute")
-        if (value := getattr(options, name)) is not None
-    }
-    table = ModelTable(config.models)
-    takes_original = not table.find(config.model) or table.image_counting(config.model).original
-    if config.image_detail == "original" and not takes_original:
-        raise ConfigError(f"--image-detail original: {config.model} does not know it; use high.")
-    check_fields(config)
-    endpoints = tuple(endpoint.model_copy(update=limits) for endpoint in config.endpoints)
-    prices = table.corrected_prices(config.prices)
-    return for_new_run(config.model_copy(update={"endpoints": endpoints, "prices": prices}))
-
-
-def _check_config(path: Path) -> None:
-    """Raise `ConfigError` for a config that can't be used; its variables may be unset, and its endpoint missing.
-
-    `--offline` uses none of it, but its mistakes would come up when the real run begins.
-    """
-    settings = read_settings(path)
-    if not settings.keys() & {"endpoint", "endpoints"}:
-        settings["endpoints"] = [{"base_url": "http://127.0.0.1"}]
-    validate_config(settings, {}, path)
-
-
-def _config_of_own_pairs(options: Options, environ: Mapping[str, str]) -> Config:
-    values = {"embeddings": read_settings(options.config).get("embeddings")} if options.config else {}
-    return _config_without_endpoint("none", values, environ)
-
-
-def _config_without_endpoint(
-    model: str, values: Mapping[str, object], environ: Mapping[str, str] | None = None
-) -> Config:
-    """Return a configuration that needs no endpoint from the user."""
-    endpoint = EndpointConfig(base_url="http://127.0.0.1")
-    return validate_config({"model": model, "endpoints": (endpoint,)}, values, environ=environ)

@@ -163,15 +163,19 @@ class StageRunner:
             stopped_by = InterruptError("Stopped.")
         if isinstance(stopped_by, StorageError):
             raise stopped_by
+        seconds = time.monotonic() - started
+        self._end_session(stage_run, stopped_by, seconds, began + seconds)
+        return stopped_by
+
+    def _end_session(self, stage_run: StageRun, stopped_by: SyphusError | None, seconds: float, now: float) -> None:
+        """Keep what a session has learnt, and its end. Raises `stopped_by` if nothing could be sent."""
         if isinstance(stopped_by, ConfigError) and not stage_run.stats.requests:
             forget_session(self._store, stage_run.records.session)
             raise stopped_by
         store_limits(self._store, stage_run.stats.stated_limits)
         if self.request_builder.formats.is_used:
             set_meta(self._store, self._formats_meta, self.request_builder.formats.as_json())
-        seconds = time.monotonic() - started
-        end_session(self._store, stage_run.records.session, str(stopped_by or ""), seconds, began + seconds)
-        return stopped_by
+        end_session(self._store, stage_run.records.session, str(stopped_by or ""), seconds, now)
 
     def check_model(self) -> None:
         """Say once what is sent in another way than the user set it, and when the model's service ends.

@@ -7,7 +7,9 @@ They become digits of their own (`WORD_DIGITS`), so that they stay apart from th
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from syphus.answers.translation.number_words import (
     ENGLISH,
@@ -67,50 +69,64 @@ def words_as_digits(text: str, grammar: NumberGrammar, parts: set[float], loose:
     """Return a text of words between spaces with its numbers as digits; adds the parts and the loose values."""
     if grammar.script is Script.ARABIC:
         text = text.translate(_ARABIC_LETTERS)
+    written: list[str] = []
+    run: list[tuple[float, bool]] = []  # the values of the number so far, and whether a joiner is before each
+    end = done = 0
+    joined = False
+    for word in _number_words(text, grammar, loose):
+        adjacent = bool(run) and text[end : word.start] in _JOINTS
+        if not word.value:
+            joined = adjacent
+            end = word.end if adjacent else end
+            continue
+        if not adjacent or word.preposition:
+            run.clear()
+        joined = joined or word.conjunction
+        whole = _combined(run, word.value, joined, grammar) if run else 0.0
+        if whole:
+            parts.update(each for each, _ in run)
+            parts.add(word.value)
+            run.append((word.value, joined))
+            written[-1] = _as_word(whole)
+        elif word.value in _SCALES and word.value in grammar.scales.values() and _ends_with_digit(text[: word.number]):
+            run.clear()
+            joined = False
+            continue  # 2.5 million is read with its digits
+        else:
+            run[:] = [(word.value, False)]
+            written += [text[done : word.number], _as_word(word.value)]
+        joined = False
+        done = end = word.end
+    return "".join((*written, text[done:])) if written else text
+
+
+class _NumberWord(NamedTuple):
+    """A word that is a number, or with the value 0 one that may join two ("and")."""
+
+    value: float
+    start: int
+    number: int  #: where the number starts: Arabic writes prefixes on the same word
+    end: int
+    conjunction: bool  #: whether the prefix is "and"
+    preposition: bool  #: whether it is another one: بالمئة is "percent", and multiplies nothing
+
+
+def _number_words(text: str, grammar: NumberGrammar, loose: set[float]) -> Iterator[_NumberWord]:
+    """Find the words of a text that are numbers or may join two; adds the values of loose words to `loose`."""
     lookup = _lookup(id(grammar))
     german = grammar.script is Script.GERMAN
     if not german and lookup.keys().isdisjoint(_WORD.findall(text.lower())):
-        return text
-    written: list[str] = []
-    run: list[tuple[float, bool]] = []  # the values of the number so far, and whether a joiner is before each
-    start = end = done = 0
-    joined = False
+        return
     for found in _WORD.finditer(text):
         word = found[0].lower()
-        entry = lookup.get(word)
-        if entry is None and not german and not run:
-            continue
-        value, prefix = entry or (_german_number(word) if german else 0.0, 0)
+        value, prefix = lookup.get(word) or (_german_number(word) if german else 0.0, 0)
         if value < 0:
             loose.add(-value)
             value = 0.0
-        if not value and not (run and word in grammar.joiners):
-            continue
-        adjacent = bool(run) and text[end : found.start()] in _JOINTS
-        if not value:
-            joined = adjacent
-            end = found.end() if adjacent else end
-            continue
-        begin = found.start() + prefix
-        if not adjacent or (prefix and word[0] != "و"):  # بالمئة is "percent", and multiplies nothing
-            run.clear()
-        conjunction = joined or (prefix and word[0] == "و")
-        whole = _combined(run, value, bool(conjunction), grammar) if run else 0.0
-        joined = False
-        if whole:
-            parts.update(each for each, _ in run)
-            parts.add(value)
-            run.append((value, bool(conjunction)))
-            written[-1] = _as_word(whole)
-        elif value in _SCALES and value in grammar.scales.values() and _ends_with_digit(text[:begin]):
-            run.clear()
-            continue  # 2.5 million is read with its digits
-        else:
-            run[:] = [(value, False)]
-            start = begin
-            written += [text[done:start], _as_word(value)]
-        done = end = found.end()
-    return "".join((*written, text[done:])) if written else text
+        if value or word in grammar.joiners:
+            has_and = prefix > 0 and word[0] == "و"
+            number = found.start() + prefix
+            yield _NumberWord(value, found.start(), number, found.end(), has_and, prefix > 0 and not has_and)
 
 
 def _ends_with_digit(text: str) -> bool:
