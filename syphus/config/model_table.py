@@ -40,6 +40,15 @@ _DATED = re.compile(r"-20\d\d-\d\d-\d\d$")
 _MERGED = ("price", "cache")  # fields whose own fields are replaced one by one
 
 
+class ModelTableError(ValueError):
+    """A table of models that can't be used: `place` is as in "gpt-x.price", `problem` says what is wrong there."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place} {problem}")
+        self.place = place
+        self.problem = problem
+
+
 def _as_date(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -53,6 +62,7 @@ Efforts = Annotated[tuple[Effort, ...], Field(strict=False)]
 Day = Annotated[date, BeforeValidator(_as_date)]
 
 
+INNER_PLACE = "inner_place"  #: type of an error whose context says the `place` below the setting, and the `problem`
 _MESSAGES = {  # by pydantic's type of error
     "extra_forbidden": "is not a setting",
     "missing": "is missing",
@@ -67,7 +77,9 @@ def first_problem(error: ValidationError, kinds: Sequence[type[BaseModel]] = ())
 
     The value could be a secret. A setting that does not exist may be one of `kinds` with a mistake in it.
     """
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == INNER_PLACE:
+        return ".".join([*map(str, first["loc"]), first["ctx"]["place"]]), first["ctx"]["problem"]
     message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if first["type"] == "extra_forbidden":
         message += did_you_mean(str(first["loc"][-1]), [name for kind in kinds for name in kind.model_fields])
@@ -264,7 +276,7 @@ class ModelTable:
                 self._families[name] = ModelFamily.model_validate({**self._resolved(name), "name": name})
             except ValidationError as error:
                 place, problem = first_problem(error)
-                raise ValueError(f"{name}.{place} {problem}") from None
+                raise ModelTableError(f"{name}.{place}", problem) from None
         return self._families[name]
 
     def _resolved(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, JsonValue]:
@@ -273,9 +285,9 @@ class ModelTable:
         if other is None:
             return facts
         if not isinstance(other, str) or other not in self._facts:
-            raise ValueError(f"{name}.like names {other}, which is not in the table of models")
+            raise ModelTableError(f"{name}.like", f"names {other}, which is not in the table of models")
         if other in (name, *seen):
-            raise ValueError(f"{name}.like names a model that is like it")
+            raise ModelTableError(f"{name}.like", "names a model that is like it")
         return _merged(self._resolved(other, (*seen, name)), facts)
 
 

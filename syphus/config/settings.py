@@ -32,10 +32,19 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.environment import DEFAULT_MODEL, endpoint_from_environment
-from syphus.config.model_table import Effort, ModelTable, PricePerMillion, Verbosity, first_problem
+from syphus.config.model_table import (
+    INNER_PLACE,
+    Effort,
+    ModelTable,
+    ModelTableError,
+    PricePerMillion,
+    Verbosity,
+    first_problem,
+)
 from syphus.config.values import (
     BatchConfig,
     Plain,
@@ -121,8 +130,10 @@ class Config(StrictModel):
     def _known_fields(cls, models: dict[str, dict[str, JsonValue]]) -> dict[str, dict[str, JsonValue]]:
         try:
             ModelTable(models)
-        except ValueError as error:
-            raise ValueError(f".{error}") from None
+        except ModelTableError as error:
+            raise PydanticCustomError(
+                INNER_PLACE, "{problem}", {"place": error.place, "problem": error.problem}
+            ) from None
         return models
 
     @field_validator("extra_body")
@@ -216,9 +227,6 @@ def validate_config(
         return Config.model_validate(settings, context=environ)
     except ValidationError as error:
         place, message = first_problem(error, (Config, EndpointConfig, EmbeddingsConfig, BatchConfig, PricePerMillion))
-        if message.startswith("."):  # a place within the place
-            inner, _, message = message.partition(" ")
-            place += inner
         if place in overrides:
             place = f"--{place.replace('_', '-')}"
         elif variables is not None and place.startswith("endpoints.0"):

@@ -158,15 +158,11 @@ class AnswerFormats:
         return max(1, STEPS * (counts.answers - (1 + STEPS) * counts.missed))
 
     def refuse(self, message: str = "") -> bool:
-        """Learn that the server does not accept the current format; return False if it was not even asked for.
-
-        A `message` that speaks of a type or a schema is about this format, any other about the field itself.
-        """
+        """Learn that the server does not accept the current format; return False if it was not even asked for."""
         if self.current is AnswerFormat.TEXT:
             return False
         if self.current in self._sent:  # otherwise it is the late refusal of a stricter format
-            is_about_format = "schema" in message.lower() or "type" in message.lower()
-            self._step_down("does not accept", "", to=None if is_about_format else AnswerFormat.TEXT)
+            self._step_down("does not accept", "", to=None if _names_a_format(message) else AnswerFormat.TEXT)
         return True
 
     def is_open(self, asked: AnswerFormat) -> bool:
@@ -188,3 +184,8 @@ class AnswerFormats:
         before, self.current = self.current, to or self.current.looser
         self._is_decided = False
         self._on_change(f"{self.server} {verb} {_NAMES[before]}{share}: asking {_INSTEAD[self.current]} from now on.")
+
+
+def _names_a_format(message: str) -> bool:
+    """Return whether a refusal is about one format, not about the field itself. No server has a code for that."""
+    return any(word in message.lower() for word in ("schema", "type"))

@@ -207,10 +207,16 @@ def _image_errors(data: bytes) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise BadImageError(unread_reason(data[:1024]) or "not an image") from error
     except Exception as error:
-        message = " ".join(str(error).split())
-        # Pillow raises the same `OSError` for a truncated file as for a broken one; only its words differ.
-        truncated = "truncated" in message.lower() or isinstance(error, EOFError)
-        raise BadImageError(f"truncated: {message:.80}" if truncated else f"broken: {message:.80}") from error
+        kind = "truncated" if _is_truncated(error) else "broken"
+        raise BadImageError(f"{kind}: {' '.join(str(error).split()):.80}") from error
+
+
+def _is_truncated(error: Exception) -> bool:
+    """Return whether a decoder has found the end of a file too early.
+
+    Pillow raises the same `OSError`, without a number, for a truncated file as for a broken one: only its words differ.
+    """
+    return isinstance(error, EOFError) or "truncated" in str(error).lower()
 
 
 # For images in a prompt; a problem raises `ImageError` with the image's name.

@@ -94,6 +94,9 @@ def skip_space(text: str, start: int) -> int:
     return found.end() if found else start
 
 
+_OPEN_STRING = "Unterminated string starting at"  # as `json` says it; `JSONDecodeError` has no code
+
+
 def describe_failure(error: Exception, start: int) -> tuple[str, int]:
     """Return the problem of a failed scan in words, and the index of the first wrong character."""
     if isinstance(error, json.JSONDecodeError):
@@ -351,11 +354,12 @@ class JsonReader(RecordReader):
 
     def _need(self, problem: str, at: int) -> None:
         """Read more text because the window ends at `at`. Raises the problem if more text can't solve it."""
-        if at < len(self.text) - _BORDER and not problem.startswith("Unterminated string"):
+        is_open = problem == _OPEN_STRING
+        if at < len(self.text) - _BORDER and not is_open:
             raise self._error(problem, at)
         at -= self.start
         if not self._fill():
-            torn = at >= len(self.text.rstrip()) or problem.startswith("Unterminated")
+            torn = is_open or at >= len(self.text.rstrip())
             raise self._error(self.source.problem or ("the file ends within this record" if torn else problem), at)
         self.start = skip_space(self.text, 0)
 

@@ -214,13 +214,14 @@ class FailureHandler:
     def judge_text(self, suspect: Suspect, outcome: Outcome, *, is_final: bool) -> bool:
         """Note that an answer is not good; return whether its row is to be set aside instead of being finished."""
         state = suspect.result.endpoint_state
-        if ReasonKind.parse(outcome.reason) is ReasonKind.FINISH_REASON and outcome.reason not in self._said:
+        kind = ReasonKind.parse(outcome.reason)
+        if kind is ReasonKind.FINISH_REASON and outcome.reason not in self._said:
             self._said.add(outcome.reason)
             host = state.endpoint.host
             self._session.say(
                 f"{host} sends an unknown {outcome.reason}: such answers are invalid, and asked for again."
             )
-        useless = outcome.state in _MAY_BE_CANNED and not outcome.reason.startswith(ReasonKind.CONTENT_FILTER)
+        useless = outcome.state in _MAY_BE_CANNED and kind is not ReasonKind.CONTENT_FILTER
         if not useless or suspect.kind == "":
             self.note_useful(state, suspect.result.sent_at)
             return False

@@ -45,9 +45,13 @@ def connect(url: str) -> tuple[Any, str]:
     Any: fsspec has no types.
     """
     try:
+        from fsspec import available_protocols, registry
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise ConfigError(f"{url} needs the package fsspec: {install_hint('remote')}") from error
+    named = {part.partition("://")[0] for part in url.split("::") if "://" in part}
+    if not named <= {*available_protocols(), *registry}:
+        raise InputError(f"{url}: fsspec does not know this protocol")
     try:
         with remote_faults(url):
             file_system, path = url_to_fs(url)
@@ -149,6 +153,14 @@ def _http_status(error: Exception) -> int | None:
     return next((each for each in found if isinstance(each, int)), None)
 
 
+def _is_missing_keys(error: Exception) -> bool:
+    """Return whether no keys are set; botocore, google-auth and azure-identity have a class with this in its name.
+
+    They share no base, and are not imported for this.
+    """
+    return any("Credentials" in kind.__name__ for kind in type(error).__mro__)
+
+
 def _problem(error: Exception) -> tuple[str, bool]:
     """Return what went wrong, and whether the user must change something: rights, names, keys."""
     code, cause = error_code(error), error.__cause__
@@ -163,8 +175,6 @@ def _problem(error: Exception) -> tuple[str, bool]:
         return "no such file or folder", True
     if isinstance(error, PermissionError) or code in ("AccessDenied", "403") or status in (401, 403):
         return f"permission denied{said}", True
-    if "Credentials" in type(error).__name__:
+    if _is_missing_keys(error):
         return f"no keys for this store are set{said}", True
-    if isinstance(error, ValueError) and str(error).startswith("Protocol not known"):
-        return "fsspec does not know this protocol", True
     return f"can't be used: {type(error).__name__}{said}", isinstance(error, ValueError | NotImplementedError)
