@@ -18,13 +18,12 @@ from typing import NamedTuple
 from syphus.errors import UnsatisfactoryError
 from syphus.ledger.records import Row
 from syphus.pipeline.drift_test import FEWEST_BEFORE, Drift, DriftTest
-from syphus.pipeline.stage import Judgement, Stage
+from syphus.pipeline.stage import AnswerWatch, Judgement
 from syphus.text import one_line, pluralize
 from syphus.types import Pair, Query, State
 
 ALPHA = 0.005  #: the most runs that are stopped although nothing has changed
 RISE = 0.2  #: the least rise of a share that stops a run, unless the user says more
-NEVER = 2.0  #: a rise that no share can have
 REPEATED, OTHER_LANGUAGE = "repeated from other rows", "in another language"
 _OF_STATES = {State.INVALID: "invalid", State.REFUSED: "refused", State.TRUNCATED: "cut off"}
 _MOST_KINDS = 6  # that are watched in one stage
@@ -56,7 +55,7 @@ class _Seen(NamedTuple):
     reason: str
 
 
-class QualityBreaker:
+class QualityBreaker(AnswerWatch):
     """Watches the answers of a stage over its sessions. `name_of` returns what people call a query."""
 
     def __init__(self, rise: float = RISE, name_of: Callable[[Query], str] = lambda query: query.id) -> None:
@@ -80,7 +79,7 @@ class QualityBreaker:
 
     def sent(self, row: Row) -> None:
         """Note that a row is sent, if it is for the first time."""
-        if self._rise < NEVER and row.used == row.opened and row.n not in self._open:
+        if row.used == row.opened and row.n not in self._open:
             self._open[row.n] = None
 
     def note(self, row: Row, judgement: Judgement) -> None:
@@ -142,13 +141,6 @@ class QualityBreaker:
         elif language:
             kinds[OTHER_LANGUAGE] = language != self._languages.most_common(1)[0][0]
         return kinds
-
-
-def breaker_of(stage: Stage) -> QualityBreaker:
-    """Return what watches a stage, ready for a new session; one that never stops it if nothing is to watch it."""
-    breaker = stage.breaker or QualityBreaker(NEVER)
-    breaker.begin()
-    return breaker
 
 
 def language_of(text: str) -> str:

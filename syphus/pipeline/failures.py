@@ -27,7 +27,6 @@ from syphus.endpoints.rate_limit_headers import retry_wait
 from syphus.errors import BudgetError, ProviderError
 from syphus.exchange import Request
 from syphus.ledger.records import Entry, Row
-from syphus.pipeline.breaker import breaker_of
 from syphus.pipeline.canary import Canary, Suspect, Works
 from syphus.pipeline.endpoint_state import EndpointState
 from syphus.pipeline.retry import MAX_REQUESTS
@@ -61,7 +60,7 @@ class FailureHandler:
         self._renewed_at: dict[EndpointState, float] = {}  # when its token was renewed
         self._texts: dict[EndpointState, dict[str, set[int]]] = {}  # useless texts since the newest useful one
         self._said: set[str] = set()  # unknown finish reasons
-        self._breaker = breaker_of(session.stage)
+        self._breaker = session.stage.breaker
         self._packs: dict[int, bytes] = {}  # of rows that are being asked with others: the key of their request
         self._rejected_packs: set[bytes] = set()
         self.suspects: list[Suspect] = []

@@ -19,7 +19,6 @@ from syphus.errors import BudgetError, EnoughError, ImageError, PluginError, Pro
 from syphus.exchange import Completion
 from syphus.ledger.records import Entry, NewAnswer
 from syphus.pipeline.admission import AdmissionClosedError, AdmissionController, Permit
-from syphus.pipeline.breaker import breaker_of
 from syphus.pipeline.canary import Canary, canned_suspect
 from syphus.pipeline.concurrency import FormTrial, SlowStart, WorkerPool, guard
 from syphus.pipeline.failures import FailureHandler
@@ -50,7 +49,8 @@ class Loop:
         self._early_failures, self._has_succeeded, self._plugin_faults = list[EarlyFailure](), False, 0
         learned = [state.parameters for state in admission.endpoint_states]
         self._learning = ParameterLearning(learned, session.writer.keep, session.say)
-        self._breaker = breaker_of(session.stage)
+        self._breaker = session.stage.breaker
+        self._breaker.begin()
         self._canary, self._form_trial = Canary(sender, session, self._keep), FormTrial(session.clock)
         self._failures = FailureHandler(session, queue, self._canary, self._being_asked.values, self._finish)
         queue.prefers_new = lambda: any(state.is_in_doubt for state in admission.endpoint_states)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from syphus.errors import ImageError
+from syphus.errors import ImageError, UnsatisfactoryError
 from syphus.exchange import Completion, Request
 from syphus.ledger.parts import PartOutcome
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.types import Outcome, ReasonKind, State
-
-if TYPE_CHECKING:
-    from syphus.pipeline.breaker import QualityBreaker
 
 
 class Judgement(NamedTuple):
@@ -58,13 +55,36 @@ def image_failure(error: ImageError) -> Outcome:
     return Outcome(State.FAILED, reason=f"{ReasonKind.IMAGE}{error.reason}", detail=str(error))
 
 
+class AnswerWatch:
+    """Watches the answers of a stage, and may stop it. This one never does; see `breaker.py`."""
+
+    def begin(self) -> None:
+        """Begin a session: what was in flight in the one before is not."""
+
+    def sent(self, row: Row) -> None:
+        """Note that a row is sent."""
+
+    def note(self, row: Row, judgement: Judgement) -> None:
+        """Note what became of an answer to a row."""
+
+    def lost(self, row: Row) -> None:
+        """Note that a request got no answer."""
+
+    def forget(self, row: Row) -> None:
+        """Leave a row out, since what it got is said to everybody."""
+
+    def finished(self, row: Row) -> UnsatisfactoryError | None:  # noqa: ARG002 - for those that watch
+        """Count a row that has its outcome; return why the run must stop, if it must."""
+        return None
+
+
 class Stage(ABC):
     """One kind of work: pairs from annotations, translations of pairs, ..."""
 
     name: str  #: in the ledger
     title: str = "queries"  #: what people see that it works on
     pack_size: int = 1  #: rows that a request may ask for
-    breaker: QualityBreaker | None = None  #: stops it if its answers get worse
+    breaker: AnswerWatch = AnswerWatch()  #: stops it if its answers get worse
 
     @abstractmethod
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:

@@ -32,8 +32,8 @@ from syphus.ledger.results import AnsweredQuery, answered_queries
 from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
-from syphus.pipeline.breaker import QualityBreaker
 from syphus.pipeline.observer import Observer
+from syphus.pipeline.stage import AnswerWatch
 from syphus.quality.calibration import Measurement, keep_calibration, read_calibration, register_known_answers
 from syphus.quality.estimates import LOOKS_Z, BadCount, BadSums, ShareEstimate, Z, is_known
 from syphus.runs.clean import rejudge_queries
@@ -81,7 +81,7 @@ class JudgePlan:
     margin: float | None = None
     min_quality: float | None = None
     is_author: bool = False  #: the judge is the model that writes the pairs
-    breaker: QualityBreaker | None = None  #: watches the verdicts of all parts of a run
+    breaker: AnswerWatch | None = None  #: watches the verdicts of all parts of a run
     known_answers: int = 0  #: whose truth is known, to measure the judge
 
     @classmethod
@@ -328,7 +328,7 @@ class _Judging:
         self._say(f"{pluralize(known.pending, 'answer')} with known faults, to be measured", report)
         return self._ask(VERDICTS_RUBRIC, report)
 
-    def _ask(self, rubric: Rubric, report: Report, breaker: QualityBreaker | None = None) -> SyphusError | None:
+    def _ask(self, rubric: Rubric, report: Report, breaker: AnswerWatch | None = None) -> SyphusError | None:
         builder = self._runner.request_builder
         settings = {
             "model": builder.model,

@@ -28,8 +28,7 @@ from syphus.images.prompt.attachments import ImageAttachments
 from syphus.ledger.judged import DOUBTFUL
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.model_names import is_simulated
-from syphus.pipeline.breaker import QualityBreaker
-from syphus.pipeline.stage import Judgement, PluginFaultError, Stage, image_failure
+from syphus.pipeline.stage import AnswerWatch, Judgement, PluginFaultError, Stage, image_failure
 from syphus.plugins.contract import AbstractDataset, plugin_code, plugin_name
 from syphus.plugins.hook_results import check_pairs_of_text, checked, checked_numbers, checked_text, checked_texts
 from syphus.plugins.prompts import PromptTemplate, as_json_prompt, as_text_prompt, render_messages
@@ -101,9 +100,9 @@ class GenerateStage(Stage):
 
     name = GENERATE
 
-    def __init__(self, context: GenerationContext, breaker: QualityBreaker | None = None) -> None:
+    def __init__(self, context: GenerationContext, breaker: AnswerWatch | None = None) -> None:
         self._context = context
-        self.breaker = breaker
+        self.breaker = breaker or AnswerWatch()
         self._dataset = context.dataset
         self._code = plugin_code(context.dataset)
         self._rules = RuleSet(cleaning_rules(context.dataset))

@@ -14,7 +14,7 @@ from syphus.errors import ImageError
 from syphus.exchange import Completion, Request
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.pipeline.breaker import QualityBreaker
-from syphus.pipeline.stage import Judgement, Stage, image_failure
+from syphus.pipeline.stage import AnswerWatch, Judgement, Stage, image_failure
 from syphus.types import Message, Outcome, Query, State
 
 JUDGE_TEMPERATURE = 0.0
@@ -37,9 +37,9 @@ def pair_key(annotation: str, instruction: str, answer: str) -> bytes:
     return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
-def make_breaker(options: Options, name_of: Callable[[Query], str] = lambda query: query.id) -> QualityBreaker | None:
-    """Return what stops a stage if its answers get worse, None if the options switch it off."""
-    return None if options.no_breaker else QualityBreaker(options.breaker_rise, name_of)
+def make_breaker(options: Options, name_of: Callable[[Query], str] = lambda query: query.id) -> AnswerWatch:
+    """Return what stops a stage if its answers get worse, unless the options switch it off."""
+    return AnswerWatch() if options.no_breaker else QualityBreaker(options.breaker_rise, name_of)
 
 
 class JudgeStage(Stage):
@@ -50,10 +50,10 @@ class JudgeStage(Stage):
     """
 
     def __init__(
-        self, name: str, request_builder: RequestBuilder, rubric: Rubric, breaker: QualityBreaker | None = None
+        self, name: str, request_builder: RequestBuilder, rubric: Rubric, breaker: AnswerWatch | None = None
     ) -> None:
         self.name = name
-        self.breaker = breaker
+        self.breaker = breaker or AnswerWatch()
         self.title = "verdicts"
         self._request_builder = request_builder
         self._rubric = rubric

@@ -10,8 +10,7 @@ from syphus.endpoints.structured import AnswerFormat, AnswerRequest, answer_requ
 from syphus.exchange import PACKED, Completion, Request, Usage
 from syphus.ledger.records import Row, StoredAnswer
 from syphus.ledger.store import Store
-from syphus.pipeline.breaker import QualityBreaker
-from syphus.pipeline.stage import Judgement, PluginFaultError
+from syphus.pipeline.stage import AnswerWatch, Judgement, PluginFaultError
 from syphus.plugins.prompts import render_messages
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.packs import (
@@ -37,7 +36,7 @@ class PackedGenerateStage(GenerateStage):
     """
 
     def __init__(
-        self, context: GenerationContext, store: Store, pack_size: int = 1, breaker: QualityBreaker | None = None
+        self, context: GenerationContext, store: Store, pack_size: int = 1, breaker: AnswerWatch | None = None
     ) -> None:
         super().__init__(context, breaker)
         self.pack_size = pack_size
