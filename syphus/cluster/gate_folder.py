@@ -18,9 +18,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from syphus.cluster.budget_file import read_budget, write_budget
 from syphus.cluster.gate import Gate
 from syphus.cluster.messages import PROTOCOL, GateGoneError, Lease, LeaseRequest
+from syphus.cluster.shared_budget import read_budget, write_budget
 from syphus.errors import ConfigError, StorageError
 from syphus.storage.network_disks import network_disk
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import orjson
 from aiohttp import web
 
-from syphus.cluster.budget_file import read_budget, write_budget
 from syphus.cluster.gate import Gate
 from syphus.cluster.gate_client import PATH
 from syphus.cluster.messages import PROTOCOL, Lease, LeaseRequest, MessageError
+from syphus.cluster.shared_budget import read_budget, write_budget
 from syphus.errors import ConfigError
 from syphus.storage.network_disks import network_disk
 from syphus.text import pluralize

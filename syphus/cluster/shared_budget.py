@@ -1,4 +1,4 @@
-"""The dollars and the requests that all runs of a gate may spend together.
+"""The dollars and the requests that all runs of a gate may spend together, and the file that keeps them over a crash.
 
 A run gets a limit that is a little above what it has committed, and asks for more before it needs it. The sum of all
 limits never exceeds the budget, so it holds whatever dies: the limit of a run that was killed stays charged until that
@@ -8,8 +8,15 @@ run comes back and says what its ledger knows. What a run had spent before it jo
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
+import orjson
+
+from syphus.errors import ConfigError
+from syphus.io.durable import replace_file
+
+FILE = "spent.json"  #: what each run may have spent
 _ROUNDING = 1e-9  # dollars by which sums may be off
 
 
@@ -99,3 +106,24 @@ class SharedBudget:
                 f"${self.max_cost:g}: ${cost:.4f} is spent or perhaps billed."
             )
         return ""
+
+
+def write_budget(folder: Path, budget: SharedBudget) -> None:
+    """Make a budget durable. Raises `StorageError` if the disk fails."""
+    with replace_file(folder / FILE) as file:
+        file.write(orjson.dumps(asdict(budget), option=orjson.OPT_INDENT_2))
+
+
+def read_budget(folder: Path) -> SharedBudget | None:
+    """Return the budget that was kept, or None. Raises `ConfigError` if the file is not one."""
+    path = folder / FILE
+    try:
+        values = orjson.loads(path.read_bytes())
+        accounts = {name: RunAccount(**each) for name, each in values["accounts"].items()}
+        return SharedBudget(**{**values, "accounts": accounts})
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} is damaged. It holds what runs have spent: restore it, or delete it to begin at zero."
+        ) from error

@@ -24,7 +24,6 @@ from syphus.batch.by_hand import check_by_hand
 from syphus.batch.gather import FOLDER
 from syphus.batch.plan import plan_batches
 from syphus.batch.run import run_by_batch
-from syphus.cluster.ray_options import open_fleet
 from syphus.config.options import NEVER
 from syphus.config.pricing import BATCH_TIER
 from syphus.config.sampling import resolve_sampling
@@ -62,12 +61,12 @@ from syphus.pipeline.run_control import StageControl
 from syphus.pipeline.session_context import SessionStats
 from syphus.pipeline.stage import Stage
 from syphus.pipeline.stage_run import StageRun
+from syphus.runs.cluster_options import check_sharing, open_fleet, with_sharing
 from syphus.runs.control import changes_before
 from syphus.runs.model_life import life_notice, stated_ends
 from syphus.runs.open_files import limit_threads
 from syphus.runs.prepare import RunContext, budget_problem
 from syphus.runs.run_settings import requested_tier, store_limits, store_prices, stored_prices
-from syphus.runs.sharing import check_sharing, with_sharing
 from syphus.runs.snapshots import LEFT_BEHIND
 from syphus.types import State
 
