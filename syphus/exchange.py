@@ -98,7 +98,7 @@ class BilledUsage:
     usage: Usage
     service_tier: str = ""
     regional: bool = False
-    prompt_size: int = 0  #: prompt tokens of each call if they are so many that they may change the price, or else 0
+    prompt_size: int = 0  #: prompt tokens of each call if they may change the price, or else 0
 
 
 @dataclass(frozen=True, slots=True)

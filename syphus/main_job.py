@@ -318,7 +318,7 @@ class _Job:
         return judge_pairs(self._store, self._judge, self._stage, self._bad_pairs, self._observer)
 
     def quote(self, pilot: int, models: Sequence[AskedModel]) -> Quote:
-        """Quote the run for its model and others, after a pilot of so many rows unless it has as many answers already.
+        """Quote the run for its model and others, after a pilot of `pilot` rows unless it has as many answers already.
 
         Raises `ConfigError` if the pilot has more rows than the run.
         """

@@ -1,4 +1,4 @@
-"""What the name of a model says: whether its answers are made up, and whether they are free."""
+"""What the name of a model says: whether it is simulated, and whether its answers are free."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LOCAL = "local:"  #: prefix of models that run in this process
 
 
 def is_simulated(model: str) -> bool:
-    """Return whether a model of this name is the simulator, whose answers are made up."""
+    """Return whether a model of this name is the simulator, which invents answers."""
     return model.startswith(SIMULATED)
 
 
@@ -22,7 +22,7 @@ _PATH = re.compile(r"(?:[/~\\]|\.{1,2}[/\\]|[A-Za-z]:[/\\]|file:)", re.IGNORECAS
 
 
 def public_name(model: str) -> str:
-    """Return the name to publish: servers of local models often give a path, and folders are nobody's business."""
+    """Return the name to publish: servers of local models often give a path, and folders are private."""
     if not _PATH.match(model):
         return model  # such as "Qwen/Qwen3-8B"
     parts = [part for part in re.split(r"[/\\]", model) if part]

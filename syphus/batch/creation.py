@@ -81,7 +81,7 @@ class ShardDesk:
             raise ProviderError(sentence("The queue of the server has no room for a single request", why))
         limit = max(others, shard.tokens / 2) if stated is None else min(stated, max(others, shard.tokens * 0.9))
         self.limits = self.limits._replace(tokens=min(limit, self.limits.tokens or limit))
-        self.say(f"The queue of {self.host} is full: from now on about {limit:,.0f} tokens are in batches at once.")
+        self.say(f"The queue of {self.host} is full: batches now hold at most {limit:,.0f} tokens together.")
 
     def learn_lines(self, shard: Shard) -> None:
         """Put half as many requests into a batch from now on."""

@@ -98,14 +98,14 @@ def keep_time(folder: Path, name: str, seconds: float) -> None:
 
 
 class OnlinePace(NamedTuple):
-    """How fast requests are answered online: so many at once, and so many a minute at most, None without a limit."""
+    """How fast requests are answered online: requests at once, and requests a minute, None without a limit."""
 
     threads: int
     per_minute: float | None = None
     seconds: float = USUAL_SECONDS  #: of one answer
 
     def needs(self, rows: int) -> float:
-        """Return the seconds that so many rows take, with some caution."""
+        """Return the seconds that `rows` take, with some caution."""
         if not rows:
             return 0.0
         by_limit = 60.0 * rows / self.per_minute if self.per_minute else 0.0

@@ -241,7 +241,7 @@ class BatchApi:
     def _id_of(self, data: Mapping[str, object], what: str) -> str:
         found = data.get("id")
         if not isinstance(found, str) or not found:
-            raise RouteError(Problem.UNCERTAIN, f"{self.host} gives the new {what} no id")
+            raise RouteError(Problem.UNCERTAIN, f"{self.host} sent no id for the new {what}")
         return found
 
 

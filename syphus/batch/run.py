@@ -143,7 +143,7 @@ class BatchRun:
         self._changed.set()
 
     def grow(self, workers: int, /) -> None:
-        """Let at least so many rows be worked on at once, in this pass and in those that follow."""
+        """Let at least `workers` rows be worked on at once, in this pass and in those that follow."""
         self._threads = max(self._threads, workers)
         if self._loop is not None:
             self._loop.grow(workers)

@@ -53,7 +53,7 @@ class HttpGate:
         except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError) as error:
             raise GateGoneError(_reason(error)) from error
         except ValueError as error:  # of an address
-            raise ConfigError(f"--share {self.name}: it is not an address of a gate ({error}).") from error
+            raise ConfigError(f"--share {self.name}: it is not the address of a gate ({error}).") from error
         if status == 401:
             raise ConfigError(
                 f"--share {self.name}: the gate refuses the secret in {SECRET}. Set the one that the gate has printed."

@@ -84,11 +84,11 @@ class LeaseHolder:
 
     @property
     def is_ample(self) -> bool:
-        """Whether a request beyond the necessary ones would be in nobody's way."""
+        """Whether a request beyond the necessary ones would delay no other run."""
         return self.lease.ample
 
     def wait(self, tokens: float, now: float) -> float:
-        """Return 0 if a request of so many tokens may be sent now, infinity if not before the next lease."""
+        """Return 0 if a request of `tokens` may be sent now, infinity if not before the next lease."""
         if now >= self._valid_until or self._requests < 1 or self._tokens < tokens - 1e-6:
             self._unit = max(self._unit, tokens)
             if not self._has_asked:
@@ -253,7 +253,7 @@ class LeaseHolder:
         return left if max(target / 2, spending.next_cost) <= left <= 2 * target else target
 
     def can_spend(self, spending: RunSpending, cost: float) -> bool:
-        """Return whether the shared budget allows a request that may cost so many dollars."""
+        """Return whether the shared budget allows a request that may cost `cost` dollars."""
         if self._request_limit is not None and spending.requests + 1 > self._request_limit:
             return False
         return self._cost_limit is None or spending.committed + cost <= self._cost_limit + 1e-9

@@ -104,7 +104,7 @@ class Lease(GateMessage):
     pause: float = 0.0  #: seconds in which nobody sends
     paused_for: str = ""  #: the limit that was exceeded, if the server said
     limits: Mapping[str, float] = field(default_factory=dict)  #: per minute, in force for all runs together
-    ample: bool = True  #: whether a request beyond the necessary ones would be in nobody's way
+    ample: bool = True  #: whether a request beyond the necessary ones would delay no other run
     clients: int = 1  #: runs that share these limits now
     cost_limit: float | None = None  #: dollars that the run may commit, over all its sessions; None is no limit
     request_limit: int | None = None  #: the same for requests

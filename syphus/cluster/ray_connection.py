@@ -110,7 +110,7 @@ class RayWorkers:
         here = find_address()
         others = [node.address for node in self.nodes() if node.address != here]
         if others:
-            raise ConfigError(f"{option} is for this machine only, and Ray node {others[0]} is another one.")
+            raise ConfigError(f"{option} works on this machine only, but Ray node {others[0]} is another machine.")
 
     def is_checked(self, node_id: str) -> bool:
         """Return whether a node was found to be fit."""

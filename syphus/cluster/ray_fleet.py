@@ -1,4 +1,4 @@
-"""The nodes of a Ray cluster as the place that requests are sent from. The loop does not notice.
+"""Sends requests from the nodes of a Ray cluster. The loop sees endpoints as usual.
 
     Loop -> RequestSender -> RayEndpoint -> RayTransport -> RayFleet -> Lane -> worker on a node -> server
 
@@ -92,7 +92,7 @@ class RayFleet:
         if self._each_asks_its_own:
             await asyncio.gather(*self._starting.values())
         if not self._lanes:
-            none = f"No worker has started in the Ray cluster at {self._workers.address}, for {seconds:g} s"
+            none = f"No worker has started in the Ray cluster at {self._workers.address} within {seconds:g} s"
             raise ProviderError(f"{self._lost or none}. {_NEXT}")
 
     def endpoints(self, config: EndpointConfig, redactor: SecretRedactor, route: ApiRoute) -> Sequence[RayEndpoint]:

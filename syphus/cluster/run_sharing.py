@@ -31,7 +31,7 @@ _LEAVING_SECONDS = 1.0  #: that saying goodbye may take
 
 @dataclass(frozen=True, slots=True)
 class SharedTerms:
-    """What a run shares: with which model, for whose money, and under which budget of all runs (dollars, requests)."""
+    """What a run shares: its model, the run whose money it is, and the budget of all runs (dollars, requests)."""
 
     model: str
     run: str
@@ -178,7 +178,7 @@ class RunSharing:
         self._gone_since, self._is_announced = None, False
 
     async def _leave(self) -> None:
-        """Say goodbye, so that the others need not wait until this run counts as dead."""
+        """Leave the gate, so that the others need not wait until this run counts as dead."""
         self._budget.shared = None
         with contextlib.suppress(GateGoneError, ConfigError, TimeoutError):
             async with asyncio.timeout(_LEAVING_SECONDS):

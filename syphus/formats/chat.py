@@ -105,7 +105,7 @@ class _DataUrls:
         return [{"type": "image_url", "image_url": {"url": self._url(image_id)}} for image_id in image_ids]
 
     def count_row(self, images: int) -> None:
-        """Count a conversation with so many images."""
+        """Count a conversation by its number of images."""
         self._found["rows"] += images > 0
         self._found["many"] += images > _MOST_IMAGES
 

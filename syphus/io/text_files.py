@@ -105,7 +105,7 @@ class ReadingShare:
         self._done = self._size = 0
 
     def begin(self, size: int) -> None:
-        """Add a file of so many bytes."""
+        """Add a file of `size` bytes."""
         self._size += size
 
     def add(self, count: int) -> None:

@@ -336,7 +336,7 @@ class Records:
 
 
 def pending_numbers(store: Store, stage: str, most: int) -> frozenset[int]:
-    """Return the numbers of the first pending queries in the order of the input, up to so many."""
+    """Return the numbers of the first pending queries in the order of the input, at most `most`."""
     select = "SELECT n FROM query WHERE stage = ? AND state = 'pending' AND position IS NOT NULL ORDER BY position"
     return frozenset(n for (n,) in store.read(f"{select} LIMIT ?", stage, most))
 

@@ -104,7 +104,7 @@ class Budget:
         return self.max_cost is not None and self.price is not None and not self._by_answer and not self._has_seen
 
     def can_afford(self, bound: float, requests: int = 1) -> bool:
-        """Return whether so many more requests fit into the budget even if each costs `bound` dollars."""
+        """Return whether `requests` more fit into the budget even if each costs `bound` dollars."""
         if self.max_requests is not None and self.requests + requests > self.max_requests:
             return False
         return self.max_cost is None or self.committed + requests * bound <= self.max_cost + _ROUNDING

@@ -69,7 +69,7 @@ class Latencies:
         self._given_up = 0
 
     def record_answer(self, seconds: float, tokens: int, sent_at: float) -> None:
-        """Record an answer of so many tokens to a request that was sent at `sent_at`."""
+        """Record the duration and the tokens of an answer to a request that was sent at `sent_at`."""
         self._answers.append((seconds, tokens, sent_at))
         self._count += 1
 
@@ -172,7 +172,7 @@ class Deadlines:
         return Attempt(self._attempts, self._clock, latencies, times_given_up)
 
     def call_after(self, seconds: float, function: Callable[[], None]) -> None:
-        """Call a function once so many seconds have passed by the clock."""
+        """Call a function after `seconds` of the clock."""
         self._alarms.append((self._clock() + seconds, function))
 
     def oldest_age(self) -> float:

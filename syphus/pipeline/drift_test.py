@@ -39,7 +39,7 @@ class Drift(NamedTuple):
 
 
 class _Start(NamedTuple):
-    """Where a rise may have begun: so many rows came before, so many of them bad; `weight` is a logarithm."""
+    """Where a rise may have begun: the rows before it, and how many of them were bad; `weight` is a logarithm."""
 
     rows: int
     bad: int

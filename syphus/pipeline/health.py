@@ -124,7 +124,7 @@ class EndpointHealth:
 
     @property
     def is_surely_down(self) -> bool:
-        """Whether so many requests failed with no answer in between that people are to hear that it is down."""
+        """Whether enough requests failed, with no answer in between, to tell people that it is down."""
         return self.down_since is not None and (self.canned is not None or self._in_a_row >= SURELY_DOWN)
 
     def declare_down(self, now: float, canned: str) -> None:

@@ -55,7 +55,7 @@ class Loop:
         self._failures = FailureHandler(session, queue, self._canary, self._being_asked.values, self._finish)
         queue.prefers_new = lambda: any(state.is_in_doubt for state in admission.endpoint_states)
         self._start, self._workers = SlowStart(), WorkerPool(self._work, partial(guard, self))
-        self.grow = self._workers.grow  #: lets at least so many rows be worked on at once
+        self.grow = self._workers.grow  #: raises the number of rows that are worked on at once
         self.stopped_by: Exception | None = None
 
     async def run(self, workers: int) -> None:

@@ -300,7 +300,7 @@ def _of_limit(budget: Budget) -> str:
 
 
 class StopWatch:
-    """Says whether so many seconds have passed since it last said so. `clock` gives seconds, monotonic."""
+    """Says once in a number of seconds that they have passed. `clock` gives seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,7 +1,7 @@
 """Which `prompt_cache_key` a request gets, so that as few requests as possible write their prefix into the cache.
 
-A server keeps a prefix on the machine that its key leads to, and one machine takes only so many requests a minute: the
-others go to machines that have to write the prefix again. So a prefix has as many keys as the rate that is really
+A server keeps a prefix on the machine that its key leads to, and one machine takes few requests a minute: the others go
+to machines that have to write the prefix again. So a prefix has as many keys as the rate that is really
 reached asks for, and each is used for no more requests a minute than its machine takes. The first request of a key goes
 alone: those that are sent before its answer would all write. It goes before it is needed, while the other keys still
 have room, so nothing waits for it in a run that is under way. A key that was not used for its lifetime is cold again.
@@ -192,7 +192,7 @@ class KeyPool:
         return False
 
     def _may_open(self, demand: int, most: float, now: float) -> bool:
-        """Return whether so many requests need one more key than those that are about to be warm."""
+        """Return whether the demand needs one more key than those that are about to be warm."""
         patient = [opened for opened in self._opened.values() if opened + self._patience > now]
         in_use = len(self._keys) - len(self._ended) - len(self._resting)
         if in_use >= max(1.0, most) and (patient or self._sent):

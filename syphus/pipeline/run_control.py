@@ -42,7 +42,7 @@ class SteeredRun(Stoppable, Protocol):
     """What works through a stage: a `Loop`, or the passes of a batch."""
 
     def grow(self, workers: int, /) -> None:
-        """Let at least so many rows be worked on at once."""
+        """Let at least `workers` rows be worked on at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class SharedLimits(Protocol):
 
     @property
     def is_ample(self) -> bool:
-        """Whether a request beyond the necessary ones would be in nobody's way."""
+        """Whether a request beyond the necessary ones would delay no other run."""
         ...
 
     def wait(self, tokens: float, now: float) -> float:

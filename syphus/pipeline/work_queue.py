@@ -80,7 +80,7 @@ class WorkQueue:
         self.closed = False
 
     def widen(self, window: int) -> None:
-        """Hand out up to so many rows at once."""
+        """Let up to `window` rows be handed out at once."""
         self._window = window
         self._changed.set()
 

@@ -101,7 +101,7 @@ def _has_answers(store: Store, judge: str) -> bool:
 
 
 def known_material(store: Store, stage: GenerateStage, judge: str) -> list[KnownAnswer]:
-    """Return the sound pairs of the examples, and the pairs that reviewers have decided about, with their company."""
+    """Return the sound pairs of the examples, and reviewed pairs, each with the other pairs of its answer."""
     return [*_of_examples(stage), *_of_reviews(store, judge)]
 
 

@@ -26,7 +26,7 @@ FEWEST = 100  #: pairs of a sample that may stop early; with fewer, the variance
 
 
 class ShareEstimate(NamedTuple):
-    """A share between 0 and 1 with its interval, from so many pairs of so many queries."""
+    """A share between 0 and 1 with its interval, and how many pairs and queries it comes from."""
 
     share: float
     low: float
@@ -57,7 +57,7 @@ class BadSums:
             self.add(each)
 
     def add(self, count: BadCount, times: int = 1) -> None:
-        """Add a query, or so many alike."""
+        """Add a query, or `times` queries with the same count."""
         pairs, bad = count
         self.queries += times
         self.pairs += times * pairs
@@ -76,7 +76,7 @@ class BadSums:
 
     @property
     def independent(self) -> tuple[float, float]:
-        """Return as how many independent pairs these count, first the bad ones of them."""
+        """Return the effective numbers of bad pairs and of all pairs, as if all were independent."""
         if not self.pairs:
             return 0.0, 0.0
         share = self.bad / self.pairs

@@ -55,7 +55,7 @@ def require_rensa() -> ModuleType:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text in one dress: without case, marks and markup, and with contractions written out."""
+    """Return the normalized words of a text: no case, marks or markup, and contractions written out."""
     lowered = text.casefold()
     if "'" in lowered or "\u2019" in lowered:
         for pattern, written in _CONTRACTIONS:
@@ -135,7 +135,7 @@ class NearDuplicates:
 
 
 def _join(first: Array, older: Array, newer: Array) -> None:
-    """Note that these texts are alike, so that the smaller number stands for both."""
+    """Join the groups of two texts that are alike; the smaller number stands for both."""
     for one, other in zip(older.tolist(), newer.tolist(), strict=True):
         a, b = _root(first, one), _root(first, other)
         if a != b:

@@ -347,7 +347,7 @@ class _Judging:
         self._observer.say(f"{context.config.model} judges {what}{cost}.")
         if plan.is_author and not context.options.offline and not self._has_said:
             self._observer.say(
-                "The judge is the model that writes the pairs, which is lenient with its own. Name another one with "
+                "The judge is the model that writes the pairs, and is lenient with its own. Name another one with "
                 "--judge-model."
             )
         self._has_said = True

@@ -71,7 +71,7 @@ def _words(text: str) -> set[str]:
 
 
 def _are_alike(one: str, other: str) -> bool:
-    """Return whether two answers have so many words in common that one may do for the other."""
+    """Return whether two answers share enough words that one could replace the other."""
     first, second = _words(one), _words(other)
     return len(first & second) >= _ALIKE * min(len(first), len(second))
 

@@ -108,7 +108,7 @@ def ask_until_accepted(
 
 
 def _rows_for(missing: int, report: Report) -> int:
-    """Return how many rows bring so many pairs, by what rows have brought so far; at first, a pair each."""
+    """Return how many rows are needed for the missing pairs, judging by the rows so far; at first, one pair a row."""
     counts = report.counts
     done = counts.total - counts.states[State.PENDING]
     if done < _SURE:

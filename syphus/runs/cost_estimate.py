@@ -49,7 +49,7 @@ class AskedModel(NamedTuple):
     reasons: bool = False  #: whether it reasons before it answers, with the effort of the run
 
     def cost(self, tokens: Tokens, requests: float, shares: tuple[float, float], is_batch: bool = False) -> float:
-        """Return the dollars for tokens of so many requests; 0 without a price.
+        """Return the dollars for the tokens of `requests`; 0 without a price.
 
         Of the prompt tokens, `shares` are read from the prompt cache and written to it.
         """
@@ -266,7 +266,7 @@ def example_image_tokens(template: PromptTemplate, rules: ImageRules) -> int:
 
 
 def example_answer_tokens(template: PromptTemplate, items: int = 1) -> float | None:
-    """Return the estimated tokens of an answer to so many items, by the in-context examples; None without any."""
+    """Return the estimated tokens of an answer to `items`, by the in-context examples; None without any."""
     shown = [len(m["content"].encode()) for m in template.in_context if m["role"] == "assistant"]
     return items * sum(shown) / len(shown) / BYTES_PER_TOKEN if shown else None
 

@@ -13,7 +13,7 @@ SPARE_DESCRIPTORS = 20  #: for files that are opened later: pairs.jsonl, exports
 def limit_threads(threads: int, per_call: int) -> tuple[int, str]:
     """Return how many of `threads` calls may be in flight, each with `per_call` file descriptors, and a warning or "".
 
-    A process may have only so many descriptors: often 1,024, on macOS 256. Running out of them looks like a broken
+    The descriptors of a process are limited, often to 1,024, on macOS to 256. Running out of them looks like a broken
     network in the middle of a run, so this is settled before the first request. It raises the limit of this process as
     far as the system allows. Windows has no such limit.
     """

@@ -237,7 +237,7 @@ class _Ids:
 
 
 def _prepare(options: Options, environ: Mapping[str, str]) -> tuple[PreparedRun, str]:
-    """Return the run as it would ask, without a key if there is none; and why no model is known, or ""."""
+    """Return the run as it would ask, with or without a key; and why no model is known, or ""."""
     try:
         prepared, problem = prepare(options, environ, needs_endpoint=False), ""
     except ConfigError as error:

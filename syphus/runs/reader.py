@@ -184,7 +184,7 @@ class RunReader:
         return read_rows(self._store, wanted, stored_prices(self._store))
 
     def failures(self, examples: int = 3) -> Failures:
-        """Return what went wrong, by cause, with so many ids of each as examples."""
+        """Return what went wrong, by cause, with up to `examples` ids each."""
         return read_failures(self._store, stored_prices(self._store), examples)
 
     def pairs(self) -> Iterator[PairRecord]:

@@ -67,7 +67,7 @@ def _run_process(folder: Path, place: str, ended: bool) -> _Result:
 
 @contextlib.contextmanager
 def keep_snapshots(options: Options, observer: Observer, folder: Path | None = None) -> Iterator[None]:
-    """Take snapshots of the run as its options say: at once, every so many minutes while the block works, and after it.
+    """Take snapshots of the run as its options say: at once, at an interval while the block works, and after it.
 
     The first one shows that the place can be used. Raises `RunError` if it can't, or belongs to another run, and
     `StorageError` if it can't be reached. If another process takes the run over, the run is stopped. A later snapshot
@@ -94,7 +94,7 @@ def keep_snapshots(options: Options, observer: Observer, folder: Path | None = N
 
 
 class _Keeper:
-    """Takes a snapshot every so many seconds until it is stopped."""
+    """Takes a snapshot at an interval until it is stopped."""
 
     def __init__(
         self, folder: Path, place: str, seconds: float, say: Callable[[str], None], stopping: threading.Event

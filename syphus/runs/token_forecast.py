@@ -69,7 +69,7 @@ class RowSize(NamedTuple):
 
     @classmethod
     def of_request(cls, size: int, image_tokens: int) -> RowSize:
-        """Return the size for a request of `size` bytes, of which each token of an image is so many as one of text."""
+        """Return the size for a request of `size` bytes, in which an image token takes the room of a text token."""
         return cls(size - BYTES_PER_TOKEN * image_tokens, image_tokens)
 
 
@@ -181,7 +181,7 @@ class TokenModel:
         return self._interval(middle, self.deviation(rows, weights, error), tail)
 
     def with_answers(self, answers: int) -> TokenModel:
-        """Return about what would be learnt from so many answers."""
+        """Return about what would be learnt from `answers`."""
         ratio = answers / self.answers
         variance = self.further_variance / ratio
         return replace(self, answers=answers, bytes_spread=self.bytes_spread * ratio, further_variance=variance)

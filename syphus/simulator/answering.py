@@ -248,7 +248,7 @@ def _requested_tier(chat: ChatRequest) -> str:
 
 
 def _count_tokens(prompt: ParsedPrompt, lookup: CacheLookup, messages: int, bytes_per_token: float) -> ParsedPrompt:
-    """Return the prompt with what the cache says, and with its text counted at so many bytes per token."""
+    """Return the prompt with what the cache says, and with its text counted at `bytes_per_token`."""
     if bytes_per_token == BYTES_PER_TOKEN:
         return replace(prompt, cached_tokens=lookup.cached_tokens, cache_write_tokens=lookup.cache_write_tokens)
     ratio, frame = BYTES_PER_TOKEN / bytes_per_token, 4 * messages

@@ -149,7 +149,7 @@ def truncate(texts: Sequence[str], chat: ChatRequest, prompt: ParsedPrompt) -> S
 
 
 def add_reasoning(answer: SimulatedAnswer, chat: ChatRequest, tokens: int) -> SimulatedAnswer:
-    """Let the model think for so many tokens before it answers: they are billed, and leave less room for the answer."""
+    """Add `tokens` of reasoning before the answer: they are billed, and leave less room for it."""
     if not tokens:
         return answer
     if chat.max_tokens and tokens >= chat.max_tokens:

@@ -58,7 +58,7 @@ def answer_schema(schema: Mapping[str, object] | None) -> Mapping[str, object] |
 
 
 def _slipped(answers: list[PackAnswer], kind: str, random: Random) -> list[PackAnswer]:
-    """Return answers with a mistake: one missing, one twice, the texts or ids of two exchanged, an id that is none."""
+    """Return answers with a mistake: one missing, one twice, texts or ids of two exchanged, an unknown id."""
     first, second = random.sample(range(len(answers)), 2)
     one, other = answers[first], answers[second]
     changed = list(answers)

@@ -56,7 +56,7 @@ class SimulatedServer:
         self.endpoint.configure(options)
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds pass at once for files and batches."""
+        """Advance the clock of files and batches by `seconds`."""
         self.endpoint.batches.clock.advance(seconds)
 
     def reset(self) -> None:

@@ -103,7 +103,7 @@ def copy_path(url: str) -> Path:
 
 
 def url_of(path: str | Path) -> str:
-    """Return the URL whose copy a local path is; "" if it is none."""
+    """Return the URL that a local path is a copy of; "" if it is not a copy."""
     root = cache_folder() / "files"
     if not Path(path).is_relative_to(root) or not (parts := Path(path).relative_to(root).parts):
         return ""

@@ -147,7 +147,7 @@ class QueryFilter:
 
 
 class PageRequest(NamedTuple):
-    """A page of a list: so many rows after, or before, a place."""
+    """A page of a list: at most `limit` rows after, or before, a place."""
 
     wanted: QueryFilter
     limit: int = _ROWS

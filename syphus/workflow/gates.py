@@ -1,7 +1,7 @@
-"""Gates: where a pipeline stops until people have decided about so many pairs, or until somebody lets it go on.
+"""Gates: where a pipeline stops until people have decided about enough pairs, or until somebody lets it continue.
 
-Nothing says that a gate is passed but the decisions themselves, in `reviews.jsonl`, and the name of a gate that was
-passed by hand, in the ledger. A decision about a text that a pair has no more does not count.
+A gate is passed by the decisions in `reviews.jsonl`, or by hand, which the ledger notes by its name. A decision about
+an earlier text of a pair does not count.
 """
 
 from __future__ import annotations

@@ -201,7 +201,7 @@ class PipelineRun:
 
     def _cold_start(self, stage: PipelineStage) -> StageEnd:
         if self._has_examples():
-            return StageEnd(line="The in-context examples are there.")
+            return StageEnd(line="The prompt has its in-context examples.")
         names = {each.name for each in fields(Options)}
         values = {name: value for name, value in stage.options.items() if name not in _SEARCH}
         common = {name: value for name, value in self._pipeline.common.items() if name in names}

@@ -277,7 +277,7 @@ class _Reader:
         return f'there is no option "{name}" {where}{hint}'
 
     def _check_order(self, stages: Iterable[PipelineStage]) -> None:
-        """Check that pairs are there before they are used, and that what there is once stands once."""
+        """Check that each stage has what it needs before it, and that no stage is repeated that may stand only once."""
         seen: set[StageKind] = set()
         for number, stage in enumerate(stages):
             at = (STAGES_KEY, number)

@@ -318,7 +318,7 @@ PAIRS_FORM = JsonForm(
 
 
 def choices_form(questions: int, options: int) -> JsonForm:
-    """Return the form of exactly so many multiple-choice questions with so many options, for `parse_choices`."""
+    """Return the form of exactly this number of multiple-choice questions and of their options, for `parse_choices`."""
     names, option_names = _numbered("question", questions), _numbered("option", options)
     places = [str(number) for number in range(1, options + 1)]
     answer = {"type": "string", "enum": places, "description": "the number of the right option"}
@@ -346,7 +346,7 @@ def choices_form(questions: int, options: int) -> JsonForm:
 
 
 def conversations_form(conversations: int, rounds: int) -> JsonForm:
-    """Return the form of exactly so many conversations with so many rounds, for `parse_conversations`."""
+    """Return the form of exactly this number of conversations and of their rounds, for `parse_conversations`."""
     names, round_names = _numbered("conversation", conversations), _numbered("round", rounds)
     turns = dict.fromkeys(round_names, _texts("human", "assistant"))
     conversation = object_schema({**dict.fromkeys(("activity", "role", "reason"), _TEXT), **turns})

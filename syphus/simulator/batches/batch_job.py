@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-_VALIDATING_SHARE, _MOST_VALIDATING = 0.1, 60.0  # of a batch's duration, and at most so many seconds
+_VALIDATING_SHARE, _MOST_VALIDATING = 0.1, 60.0  # of a batch's duration, and the most seconds
 _FINALIZING_SHARE = 0.05
 _MOST_CANCELLING = 600.0
 _LATE_FILES = 600.0
@@ -237,7 +237,7 @@ class BatchClock:
         return self._reached + (self._ticks() - self._since) * self._speed
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds pass at once."""
+        """Advance the clock by `seconds`."""
         self._reached += seconds
 
     def run_at(self, speed: float) -> None:

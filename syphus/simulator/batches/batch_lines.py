@@ -42,7 +42,7 @@ class InputFile:
     offsets: array[int] = field(default_factory=lambda: array("Q"))
     errors: list[Json] = field(default_factory=list)
     model: str = ""
-    tokens: int = 0  #: about so many tokens of input
+    tokens: int = 0  #: of the input, estimated
 
     def read(self) -> Iterator[None]:
         """Read and check the whole file; yields now and then, to let others work."""

@@ -183,7 +183,7 @@ def duplicate_id(exchange: Exchange) -> SimulatedReply:
 
 @fault(Cost.ANSWERED)
 def other_answer(exchange: Exchange) -> SimulatedReply:
-    """A well-formed answer to somebody else's request."""
+    """A well-formed answer to another request."""
     return _rewritten(
         exchange, answer_about("a red kite hangs above a frozen lake", exchange.chat, exchange.prompt, exchange.seed)
     )
