@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -22,7 +21,7 @@ from syphus.config.settings import Config
 from syphus.errors import InterruptError, RunError, StorageError, SyphusError
 from syphus.exchange import BYTES_PER_TOKEN
 from syphus.formats.mimicit.entries import table_parts
-from syphus.formats.mimicit.writer import FORMAT_VERSION
+from syphus.formats.mimicit.writer import dataset_meta
 from syphus.formats.report import Report, TranslationResult, make_report, write_report
 from syphus.formats.translation_report import LANGUAGES_KEY, TRANSLATE_STAGE, known_languages, note_source
 from syphus.ledger.inputs import InputCheck, accept_input, register, reject_input
@@ -284,7 +283,9 @@ class _TranslationJob:
         if isinstance(stopped_by, InterruptError) and stopped_by.immediate:
             return self._result(report, stopped_by)
         with ExportedPairs(self._store, codes, self._context.options.partial) as exported:
-            files = write_translations(self._store, self._paths, codes, exported, self._meta(report))
+            files = write_translations(
+                self._store, self._paths, codes, exported, dataset_meta(report, self._paths.english.name)
+            )
         return self._result(report, stopped_by)._replace(
             files=(*files, *self._write_reports(report)),
             written=exported.written,
@@ -306,17 +307,6 @@ class _TranslationJob:
         if report.translation is not None:
             write_page(folder / PAGE_FILE, self._paths.english.stem, report.translation, report.simulated)
         return [short_path(folder / name) for name in ("report.json", PAGE_FILE)]
-
-    def _meta(self, report: Report) -> dict[str, object]:
-        started = report.sessions[0].started if report.sessions else 0.0
-        return {
-            "version": FORMAT_VERSION,
-            "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
-            "author": "Syphus",
-            "translated_from": self._paths.english.name,
-            "models": report.models,
-            "simulated": report.simulated,
-        }
 
 
 def _input_fingerprint(store: Store, paths: TranslationPaths) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from syphus.config.pricing import Prices
+from syphus.exchange import Usage
 from syphus.formats.report import Report, as_json, make_report
 from syphus.formats.translation_report import TRANSLATE_STAGE, known_languages
 from syphus.ledger.records import ANSWERED
@@ -52,7 +53,7 @@ def read_overview(store: Store, folder: Path, now: float) -> dict[str, object]:
         "seconds_left": process.seconds_left if process else None,
         "last_answer_seconds_ago": process.last_answer if process else None,
         "pace": _pace(store, now) if working else [],
-        "tokens": _tokens(report),
+        "tokens": usage_as_json(report.spending.usage),
         "money": _money(report, _limit(store, command, "max_cost"), working),
         "requests": {"made": report.spending.requests, "limit": _limit(store, command, "max_requests")},
         "cache_hits": counts.shared,
@@ -115,8 +116,8 @@ def _limit(store: Store, command: KeptCommand | None, name: str) -> object:
     return command.options.get(name) if command else None
 
 
-def _tokens(report: Report) -> dict[str, int]:
-    usage = report.spending.usage
+def usage_as_json(usage: Usage) -> dict[str, int]:
+    """Return the tokens of answers by the names that the pages know."""
     return {
         "input": usage.prompt_tokens,
         "output": usage.completion_tokens,

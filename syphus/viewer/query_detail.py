@@ -16,6 +16,7 @@ from syphus.ledger.summary import has_parts
 from syphus.runs.row_text import find_marks
 from syphus.runs.run_settings import stored_prices
 from syphus.types import State
+from syphus.viewer.overview import usage_as_json
 from syphus.viewer.query_images import images_of_query, sent_images
 
 _MOST_ANSWERS = 100  #: of a query
@@ -117,14 +118,7 @@ def _answer(
         "model": model,
         "finish_reason": finish,
         "response_id": response,
-        "tokens": {
-            "input": usage.prompt_tokens,
-            "output": usage.completion_tokens,
-            "cached": usage.cached_tokens,
-            "cache_write": usage.cache_write_tokens,
-            "reasoning": usage.reasoning_tokens,
-            "estimated": usage.estimated,
-        },
+        "tokens": usage_as_json(usage),
         "cost": prices.cost([bill]),
         "seconds": seconds,
         "session": session,

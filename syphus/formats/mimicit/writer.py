@@ -76,17 +76,21 @@ def file_names(short_name: str, language: str = "") -> tuple[str, str]:
     return f"{short_name}_instructions{end}", f"{short_name}_train{end}"
 
 
-def dataset_meta(report: Report) -> dict[str, object]:
-    """Return the free part of the file, `meta`: the origin of the dataset, and whether it is simulated."""
+def dataset_meta(report: Report, translated_from: str = "") -> dict[str, object]:
+    """Return the free part of the file, `meta`: the origin of the dataset, and whether it is simulated.
+
+    `translated_from` is the name of the file with the pairs in English, if these are translations.
+    """
     newest = report.settings[-1] if report.settings else {}
     started = report.sessions[0].started if report.sessions else 0.0
+    origin = {"translated_from": translated_from} if translated_from else {"dataset": newest.get("dataset", "")}
     return {
         "version": FORMAT_VERSION,
         "time": f"{datetime.fromtimestamp(started, UTC):%Y-%m}",
         "author": "Syphus",
-        "dataset": newest.get("dataset", ""),
+        **origin,
         "models": report.models,
-        "prompt": newest.get("prompt", ""),
+        **({} if translated_from else {"prompt": newest.get("prompt", "")}),
         "simulated": report.simulated,
     }
 
