@@ -189,7 +189,11 @@ class RequestWorker:
 
 
 def _build(body: bytes) -> bytes:
-    unbuilt: UnbuiltBody = pickle.loads(body)  # noqa: S301 - from the driver
+    """Build a body. Raises `ImageError`, also if it needs code that only the driver has, such as a plugin's."""
+    try:
+        unbuilt: UnbuiltBody = pickle.loads(body)  # noqa: S301 - from the driver
+    except (ImportError, AttributeError) as error:
+        raise ImageError("a request with images", f"this node lacks code: {error}") from error
     return unbuilt.build()
 
 

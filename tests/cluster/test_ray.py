@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from translation_runs import make_pairs, run_translation, write_pairs
 
 from syphus.cluster.ray_connection import NodeFacts, RayNode, check_facts
 from syphus.cluster.ray_worker import Got, RequestWorker, WorkerTarget
+from syphus.endpoints.request import UnbuiltBody, as_it_is
 from syphus.errors import ConfigError
 from syphus.simulator import SimulatedServer
 from syphus.types import State
@@ -283,3 +285,26 @@ def test_a_worker_keeps_a_reply_until_it_was_taken_and_sends_nothing_twice() -> 
     with server() as running:
         asyncio.run(talk(running.url))
     assert running.stats.requests == 2
+
+
+def load_of_a_plugin() -> bytes:
+    return b"{}"
+
+
+def test_a_body_that_needs_code_of_the_driver_is_left_to_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = ModuleType("plugin_of_the_driver")
+    vars(plugin)["load_of_a_plugin"] = load_of_a_plugin
+    monkeypatch.setattr(load_of_a_plugin, "__module__", plugin.__name__)
+    monkeypatch.setitem(sys.modules, plugin.__name__, plugin)
+    body = pickle.dumps(UnbuiltBody(load_of_a_plugin, as_it_is))
+    monkeypatch.delitem(sys.modules, plugin.__name__)  # as on a node
+
+    async def ask() -> list[Any]:
+        worker = RequestWorker()
+        await worker.aim(1, pickle.dumps(WorkerTarget("http://127.0.0.1:1", [], "http://127.0.0.1:1", True)))
+        await worker.submit(1, pickle.dumps(([(7, 1, body, False)], [])))
+        results: list[Any] = pickle.loads(await worker.collect(0))[1]
+        return results
+
+    ((number, got, _, problem, _),) = asyncio.run(ask())
+    assert (number, got, problem) == (7, Got.BAD_IMAGE, "this node lacks code: No module named 'plugin_of_the_driver'")
