@@ -51,6 +51,7 @@ FAULTS = {
     "form": "marks of the form, notes, coordinates",
     "count": "far more or fewer pairs than asked for",
     "language": "another language than the examples",
+    "answer": "an answer to another question, or one against itself",
 }
 
 #: The kinds of fault that a rule is for, by its name; a rule that is not here has no recall.
@@ -76,7 +77,8 @@ KINDS_OF_RULES = {
         "gives one answer twice": "repeat",
         "says one sentence twice": "repeat",
         "answers with the question": "repeat",
-        "only repeats its question": "repeat",
+        "only repeats its question": "repeat answer",
+        "does not answer its question": "answer",
         "is in another script than the examples": "language",
         "is in another language than the examples": "language",
         "ends in the middle of a sentence": "cut",

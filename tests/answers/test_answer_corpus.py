@@ -13,8 +13,7 @@ from quality import by_rule
 
 from syphus import Check, Pair, Query
 from syphus.answers.cleaning import Context, RuleSet
-from syphus.answers.cleaning.measured import LEAST_PRECISION, MOST_FALSE_ALARMS, WARNING_RULES
-from syphus.answers.cleaning.rules import Doubt
+from syphus.answers.cleaning.rules import LEAST_PRECISION, MOST_FALSE_ALARMS, WARNING_RULES, Doubt
 
 ROOT = Path(__file__).resolve().parents[2]
 

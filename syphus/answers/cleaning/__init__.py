@@ -7,8 +7,8 @@ dataset_rules.py   rules that plugins choose from: boxes, people, names, counts 
 doubtful_lines.py  last lines that may be no part of an answer
 endings.py         what models write behind a text: end marks, counts, notes, remarks
 general_rules.py   rules that apply to every dataset
-measured.py        which rules warn, by what they were worth on labelled answers
 meta_commentary.py what models say of their own work, in any language
+non_answers.py     answers that do not answer their question
 rules.py           the kinds of rule, and how they are applied
 sent_texts.py      what was sent to the model: runs of words, and scripts
 source_mentions.py mentions of the notes that the model was given

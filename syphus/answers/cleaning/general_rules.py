@@ -14,6 +14,7 @@ from syphus.answers.cleaning.citations import CITATION_RULES
 from syphus.answers.cleaning.doubtful_lines import DOUBTFUL_LINE_RULES
 from syphus.answers.cleaning.endings import ENDING_RULES, OF_TEXT
 from syphus.answers.cleaning.meta_commentary import REMARK_RULES
+from syphus.answers.cleaning.non_answers import answers_its_question
 from syphus.answers.cleaning.rules import (
     Check,
     Context,
@@ -262,6 +263,7 @@ GENERAL_RULES: tuple[Rule, ...] = (
     *REMARK_RULES,
     *DOUBTFUL_LINE_RULES,
     *UNFINISHED_RULES,
+    answers_its_question,
     *MENTION_RULES,
     Reject("refuses", _REFUSAL, part="answer", needs=_REFUSAL_NEEDS),
     Reject("speaks to whoever asked", _CHAT_REMARK, part="answer", needs=_CHAT_REMARK_NEEDS),

@@ -138,7 +138,7 @@ _ASKS_WHO = re.compile(r"(?:\w+ )?who(?:m|se)?\b", re.IGNORECASE)
 #: What an answer may choose from: "the cat or the dog", "of the two men, how many", a list.
 _CHOICE = re.compile(r"\b(?:or|and|between|among)\b|\b(?:which|who|one|many|much) of\b|\bof the .*,|\n", re.IGNORECASE)
 #: Signs of more than a plain statement: quotations, code, formulas. A question as an answer has a rule of its own.
-_TELLS_BY_SIGNS = re.compile(r"[^\w\s.,;!'\u2019-]")
+TELLS_BY_SIGNS = re.compile(r"[^\w\s.,;!'\u2019-]")
 
 
 def only_restates(pair: Pair) -> bool:
@@ -150,13 +150,13 @@ def only_restates(pair: Pair) -> bool:
     own = set(words).difference(split_words(asked))
     if not own <= _EMPTY or len(words) < _LEAST_WORDS:  # as nearly all answers
         return False
-    if _CHOICE.search(asked) or _TELLS_BY_SIGNS.search(pair.answer):
+    if _CHOICE.search(asked) or TELLS_BY_SIGNS.search(pair.answer):
         return False
     if own & _TELLS_WHO and _ASKS_WHO.match(asked):
         return False
     if any(_is_number(words, place) for place in range(len(words))):
         return False  # "How many stand before house 4?" "There are 4 before it."
-    return not any(_is_thing(words, place) for place, word in enumerate(words) if word in own)
+    return not any(names_a_thing(words, place) for place, word in enumerate(words) if word in own)
 
 
 def _is_number(words: Sequence[str], place: int) -> bool:
@@ -167,7 +167,7 @@ def _is_number(words: Sequence[str], place: int) -> bool:
     return is_number and (place == 0 or words[place - 1] not in _IMAGE_WORDS)
 
 
-def _is_thing(words: Sequence[str], place: int) -> bool:
+def names_a_thing(words: Sequence[str], place: int) -> bool:
     """Return whether a word for images or showing stands for a thing: "a picture hangs there", "in a display"."""
     word, before = words[place], words[max(0, place - _REACH) : place]
     if word in _IMAGE_WORDS:
