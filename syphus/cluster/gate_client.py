@@ -10,8 +10,10 @@ import orjson
 
 from syphus.cluster.messages import SECRET, GateGoneError, Lease, LeaseRequest, MessageError, protocol_problem
 from syphus.errors import ConfigError
+from syphus.text import one_line
 
 PATH = "/v1/lease"  #: of the messages
+UNAVAILABLE = 503  #: the status of a gate that can't do its work for now; the text says why
 _SECONDS = 3.0  #: for one message
 
 
@@ -59,7 +61,8 @@ class HttpGate:
                 f"--share {self.name}: the gate refuses the secret in {SECRET}. Set the one that the gate has printed."
             )
         if status >= 500:
-            raise GateGoneError(f"it replies {status}")
+            said = one_line(text.decode("utf-8", "replace").rstrip("."), 200) if status == UNAVAILABLE else ""
+            raise GateGoneError(f"it replies {status}{said and ': '}{said}")
         try:
             values = orjson.loads(text)
             if status != 200 or "protocol" not in values:

@@ -16,10 +16,10 @@ import orjson
 from aiohttp import web
 
 from syphus.cluster.gate import Gate
-from syphus.cluster.gate_client import PATH
+from syphus.cluster.gate_client import PATH, UNAVAILABLE
 from syphus.cluster.messages import PROTOCOL, Lease, LeaseRequest, MessageError
 from syphus.cluster.shared_budget import read_budget, write_budget
-from syphus.errors import ConfigError
+from syphus.errors import ConfigError, StorageError
 from syphus.storage.network_disks import network_disk
 from syphus.text import pluralize
 
@@ -45,6 +45,7 @@ class GateServer:
     def __init__(self, settings: GateSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings, self._clock = settings, clock
         self.gate = Gate(settings.max_cost, settings.max_requests, is_fixed=True)
+        self._fault = ""  # why what runs have spent can't be kept
         self._has_budget = settings.max_cost is not None or settings.max_requests is not None
         if self._has_budget:
             self._take_up()
@@ -87,19 +88,31 @@ class GateServer:
         lease = gate.exchange(message, self._clock())
         if gate.has_promised:
             gate.budget.version += 1
-            write_budget(self.settings.folder, gate.budget)  # first: what is promised must not be forgotten
-            gate.has_promised = False
+            try:
+                write_budget(self.settings.folder, gate.budget)  # first: what is promised must not be forgotten
+            except StorageError as error:
+                self._fault = str(error)
+                return web.Response(status=UNAVAILABLE, text=self._fault)
+            gate.has_promised, self._fault = False, ""
         return _reply(lease)
 
     async def watch(self, say: Callable[[str], None], stop: asyncio.Event) -> None:
-        """Say how many runs there are when one comes or goes, until `stop` is set."""
+        """Say how many runs there are when one comes or goes, and what is wrong, until `stop` is set."""
         runs: set[str] = set()
+        fault = ""
         while not stop.is_set():
             self.gate.drop_dead(self._clock())
             now = {client for key in self.gate.keys.values() for client in key.clients}
             if now != runs:
                 say(f"{pluralize(len(now), 'run')} {'shares' if len(now) == 1 else 'share'} its limits.")
                 runs = now
+            if self._fault != fault:
+                fault = self._fault
+                say(
+                    f"{fault} Runs wait until it can."
+                    if fault
+                    else "The record of what runs have spent is written again."
+                )
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY):
                     await stop.wait()

@@ -274,6 +274,29 @@ def test_a_gate_that_was_made_before_the_host_started_again_is_taken_up(tmp_path
     assert asyncio.run(play(10.0, None)).request_limit == 3
 
 
+def test_a_gate_whose_disk_fails_says_so_and_goes_on_when_it_can(tmp_path: Path) -> None:
+    main = str(Path(__file__).parents[2] / "main.py")
+    typed = [*command(tmp_path, "", 1)[:1], main, "gate", "--listen", "127.0.0.1:0", "--max-requests", "100"]
+    folder, aside = tmp_path / "gate", tmp_path / "aside"
+    with start(typed, tmp_path, env=environment(**{SECRET: WORD})) as process, server() as endpoint:
+        assert process.stderr is not None
+        address = re.search(r"listens at (http://127\.0\.0\.1:\d+);", process.stderr.readline())
+        assert address is not None
+        folder.rename(aside)
+        folder.write_bytes(b"in the way")
+        ran = run_rows(tmp_path, endpoint.url, 3, share=address[1])
+        assert (ran.exit_code, endpoint.stats.requests) == (3, 0)
+        assert re.search(r"does not answer: it replies 503: .*can't be written: Not a directory\.$", str(ran.error))
+        lines = iter(process.stderr.readline, "")
+        assert any("Not a directory. Runs wait until it can." in line for line in lines)
+        folder.unlink()
+        aside.rename(folder)
+        assert run_rows(tmp_path, endpoint.url, 3, share=address[1]).states == {State.OK: 3}
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+        assert "Traceback" not in process.stderr.read()
+
+
 def test_the_command_listens_until_it_is_told_to_stop(tmp_path: Path) -> None:
     main = str(Path(__file__).parents[2] / "main.py")
     typed = [*command(tmp_path, "", 1)[:1], main, "gate", "--listen", "127.0.0.1:0"]
