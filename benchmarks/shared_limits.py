@@ -1,13 +1,13 @@
 """How well several processes share the limits of one key, at a server with true buckets for requests and tokens.
 
-    python benchmarks/shared_limits.py                      # all, about six minutes
-    python benchmarks/shared_limits.py tokens --runs 8      # one of them: tokens, requests, alone, foreign, killed
+    python benchmarks/shared_limits.py                      # all, about seven minutes
+    python benchmarks/shared_limits.py tokens --runs 8      # one of them: tokens, requests, alone, foreign, killed, ray
 
 Each of the runs is a process of the main job with 32 threads; the simulated endpoint is in this process. `alone` is the
 same as `tokens` without `--share`. In `foreign`, a program without Syphus takes half of the limit and drops what is
 refused; it is measured from 30 seconds after its start. In `killed`, a run is killed with SIGKILL, and it is measured
-from two seconds after that. "used" is what the server admitted of its limit, "most in a minute" the most that the runs
-got in any minute.
+from two seconds after that. `ray` is one run that sends from a Ray cluster of four nodes. "used" is what the server
+admitted of its limit, "most in a minute" the most that the runs got in any minute.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-from common import command, table, write_annotations
+from common import ROOT, command, table, write_annotations
 
-from syphus.simulator import SimulatedServer, Simulation, serve_in_thread
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+
+from ray_nodes import RayNodes, ray_nodes  # noqa: E402 - it is found by the line above
+
+from syphus.simulator import SimulatedServer, Simulation, serve_in_thread  # noqa: E402 - as above
 
 MAX_TOKENS = 800
 WARM_UP = 20  # seconds
@@ -71,13 +75,12 @@ def most_in_a_minute(series: Sequence[float]) -> float:
 
 
 @contextmanager
-def runs(server: SimulatedServer, folder: Path, count: int, share: bool) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """So many runs on one key, while the block lasts."""
+def runs(server: SimulatedServer, folder: Path, count: int, *more: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """So many runs on one key, with `more` options, while the block lasts."""
     config = folder / "config.json"
     endpoint = {"base_url": server.url, "api_key": "sk-benchmark-0123456789"}
     config.write_text(json.dumps({"endpoint": endpoint, "max_tokens": MAX_TOKENS, "hedging": False}), "utf-8")
-    options = ["--num_threads", "32", "--config", str(config), "--quiet"]
-    options += ["--share", str(folder / "share")] if share else []
+    options = ["--num_threads", "32", "--config", str(config), "--quiet", *more]
     processes = []
     for number in range(count):
         rows = write_annotations(folder / f"{number}.json", ROWS, number * ROWS)
@@ -125,6 +128,13 @@ def foreign_client(server: SimulatedServer, per_second: float, ended: threading.
         ended.wait(max(0.0, due - time.monotonic()))
 
 
+def options(name: str, nodes: RayNodes | None, folder: str) -> tuple[str, ...]:
+    """What lets the runs of an experiment keep to a limit together."""
+    if nodes is not None:
+        return "--ray", nodes.address
+    return () if name == "alone" else ("--share", f"{folder}/share")
+
+
 def play(name: str, count: int, seconds: int, limits: dict[str, float], act: Callable[..., None] | None = None) -> None:
     """One experiment, and its row."""
     settings = {"sloppiness": 0, "latency": 0.5, "latency_sigma": 0.4, "keep_requests": 1_000_000, **limits}
@@ -132,7 +142,8 @@ def play(name: str, count: int, seconds: int, limits: dict[str, float], act: Cal
     with (
         tempfile.TemporaryDirectory() as temporary,
         serve_in_thread(Simulation(**settings)) as server,  # type: ignore[arg-type]  # by name
-        runs(server, Path(temporary), count, share=name != "alone") as processes,
+        ray_nodes(4) if name == "ray" else nullcontext() as nodes,
+        runs(server, Path(temporary), 1 if nodes else count, *options(name, nodes, temporary)) as processes,
     ):
         start = started(server, processes)
         ended = threading.Event()
@@ -149,7 +160,7 @@ def play(name: str, count: int, seconds: int, limits: dict[str, float], act: Cal
     used = (sum(steady) + sum(foreign)) / len(steady) / (limit / 60)
     ROWS_SHOWN.append((
         name,
-        str(count),
+        str(len(processes)),
         f"{used:.1%}",
         f"{seen.refused:.2%}",
         f"{most_in_a_minute(seen.runs) / limit:.1%}",
@@ -162,7 +173,7 @@ ROWS_SHOWN: list[tuple[str, ...]] = [("experiment", "runs", "used", "refused", "
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("only", nargs="*", help="tokens, requests, alone, foreign, killed")
+    parser.add_argument("only", nargs="*", help="tokens, requests, alone, foreign, killed, ray")
     parser.add_argument("--runs", type=int, default=4)
     parser.add_argument("--seconds", type=int, default=80)
     parser.add_argument("--tpm", type=float, default=1_200_000)
@@ -182,6 +193,7 @@ def main() -> None:
         "alone": (tokens, None),
         "foreign": ({**tokens, "burst_seconds": 10}, half),
         "killed": (tokens, kill),
+        "ray": (tokens, None),
     }
     for name, (limits, act) in experiments.items():
         if not chosen.only or name in chosen.only:
