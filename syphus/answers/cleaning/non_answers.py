@@ -103,7 +103,7 @@ _COLOUR_WORDS = """
     floral camouflage wooden rainbow same
 """
 _WORDS_FOR_PLACES = "location position place setting scene spot destination background foreground"
-_WORDS_FOR_PERSONS = "i you we he she they someone somebody everyone everybody anyone one both nobody who"
+_WORDS_FOR_PERSONS = "i you we he she they everyone everybody anyone one both nobody who"
 _STEMS_OF_SEEING = "see spot notic find identifi tell observ detect"
 
 _QUANTITIES = frozenset(_QUANTITY_WORDS.split())
@@ -114,7 +114,7 @@ _COLOUR_FORM = re.compile(r"ish\b|colou?r(?:ed|ful|less| of)|multi|pattern|tone"
 _OF_PLACES = frozenset(_WORDS_FOR_PLACES.split())
 _WHO = frozenset(_WORDS_FOR_PERSONS.split())
 _SEEING = frozenset(_STEMS_OF_SEEING.split())
-_EMPTY = frozenset(f"{EMPTY_WORDS} any some still yet such really to".split())
+_EMPTY = frozenset(f"{EMPTY_WORDS} any some someone somebody still yet such really to".split())
 _DENYING = frozenset(("no", "not", "none", "longer", "anymore"))
 _ARTICLES = frozenset(_DETERMINERS.split("|"))
 _PARTS_OF_PHRASE = frozenset((*_PREPOSITIONS.split("|"), "of", "with", "to", "from", "that", "which", "who"))
@@ -149,6 +149,8 @@ _STANDS = re.compile(
     r"(?:(?:is|are|was|were) )?(?:now |also |still |just )?(?:\w+(?:ed|ing|s) )?(?:right |directly )?"
     rf"(?:{_PREPOSITIONS}|next)\b"
 )
+_IS = re.compile(r"(?:is|are|was|were) ")
+_IS_DONE = re.compile(r"(?:is|are|was|were) (?:being )?\w+(?:ed|ing)\.?\Z")
 _HOLDS = re.compile(
     r"\b(?:with|by|has|have|had|holds?|holding|contains?|containing|full|shows?|showing|includes?|empty|there|made)\b"
 )
@@ -225,13 +227,17 @@ def _check_place(question: Question, answer: str, _: str) -> NonAnswer | None:
 
 def _check_inside(question: Question, answer: str, _: str) -> NonAnswer | None:
     """Find what is said of a thing itself, where its contents are asked for."""
-    return NonAnswer.SURE if _tells_where_it_stands(question.rest, answer) and not _HOLDS.search(answer) else None
+    told = _said_of_it(question.rest, answer)
+    if told is None or _HOLDS.search(answer):
+        return None
+    return NonAnswer.SURE if _STANDS.match(told) else NonAnswer.DOUBTFUL if _IS.match(told) else None
 
 
 def _check_thing(question: Question, answer: str, _: str) -> NonAnswer | None:
     if _has_only_words_of(question, split_words(answer)):
         return NonAnswer.SURE
-    if _tells_where_it_stands(question.rest, answer) and _OF_PLACES.isdisjoint(split_words(question.rest)):
+    told = _said_of_it(question.rest, answer)
+    if told and (_STANDS.match(told) or _IS_DONE.match(told)) and _OF_PLACES.isdisjoint(split_words(question.rest)):
         return NonAnswer.DOUBTFUL
     return _off_topic(question, answer)
 
@@ -269,15 +275,15 @@ def _has_only_words_of(question: Question, words: Sequence[str]) -> bool:
     return new(set(words).difference(split_words(question.text)))
 
 
-def _tells_where_it_stands(asked: str, answer: str) -> bool:
-    """Return whether an answer only says where the thing that is asked about is."""
+def _said_of_it(asked: str, answer: str) -> str | None:
+    """Return what an answer says of the very thing that is asked about, None if it does not begin with that."""
     thing, told = asked.split(), answer.split()
     if told and told[0] in _ARTICLES:
         told = told[1:]
     same = sum(takewhile(bool, map(eq, thing, told)))
     if not same or (same < len(thing) and thing[same] not in _PARTS_OF_PHRASE):
-        return False  # "What is the man wearing?" asks for more than what the man is
-    return _STANDS.match(" ".join(told[same:])) is not None
+        return None  # "What is the man wearing?" asks for more than what the man is
+    return " ".join(told[same:])
 
 
 def _off_topic(question: Question, answer: str) -> NonAnswer | None:
