@@ -1,13 +1,14 @@
 """How well several processes share the limits of one key, at a server with true buckets for requests and tokens.
 
-    python benchmarks/shared_limits.py                      # all, about seven minutes
-    python benchmarks/shared_limits.py tokens --runs 8      # one of them: tokens, requests, alone, foreign, killed, ray
+    python benchmarks/shared_limits.py                      # all, about nine minutes
+    python benchmarks/shared_limits.py tokens --runs 8      # one of: tokens, requests, alone, foreign, killed, ray, ray-share
 
 Each of the runs is a process of the main job with 32 threads; the simulated endpoint is in this process. `alone` is the
 same as `tokens` without `--share`. In `foreign`, a program without Syphus takes half of the limit and drops what is
 refused; it is measured from 30 seconds after its start. In `killed`, a run is killed with SIGKILL, and it is measured
-from two seconds after that. `ray` is one run that sends from a Ray cluster of four nodes. "used" is what the server
-admitted of its limit, "most in a minute" the most that the runs got in any minute.
+from two seconds after that. `ray` is one run that sends from a Ray cluster of four nodes; without `--share`, it spends
+what the server's buckets have saved up. "used" is what the server admitted of its limit, "most in a minute" the most
+that the runs got in any minute.
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ def foreign_client(server: SimulatedServer, per_second: float, ended: threading.
                 reply.read()
         except urllib.error.HTTPError as error:
             error.close()
+        except OSError:  # the server has ended
+            pass
 
     due = time.monotonic()
     while not ended.is_set():
@@ -130,9 +133,8 @@ def foreign_client(server: SimulatedServer, per_second: float, ended: threading.
 
 def options(name: str, nodes: RayNodes | None, folder: str) -> tuple[str, ...]:
     """What lets the runs of an experiment keep to a limit together."""
-    if nodes is not None:
-        return "--ray", nodes.address
-    return () if name == "alone" else ("--share", f"{folder}/share")
+    shared = () if name in ("alone", "ray") else ("--share", f"{folder}/share")
+    return shared if nodes is None else ("--ray", nodes.address, *shared)
 
 
 def play(name: str, count: int, seconds: int, limits: dict[str, float], act: Callable[..., None] | None = None) -> None:
@@ -142,7 +144,7 @@ def play(name: str, count: int, seconds: int, limits: dict[str, float], act: Cal
     with (
         tempfile.TemporaryDirectory() as temporary,
         serve_in_thread(Simulation(**settings)) as server,  # type: ignore[arg-type]  # by name
-        ray_nodes(4) if name == "ray" else nullcontext() as nodes,
+        ray_nodes(4) if name.startswith("ray") else nullcontext() as nodes,
         runs(server, Path(temporary), 1 if nodes else count, *options(name, nodes, temporary)) as processes,
     ):
         start = started(server, processes)
@@ -173,7 +175,7 @@ ROWS_SHOWN: list[tuple[str, ...]] = [("experiment", "runs", "used", "refused", "
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("only", nargs="*", help="tokens, requests, alone, foreign, killed, ray")
+    parser.add_argument("only", nargs="*", help="tokens, requests, alone, foreign, killed, ray, ray-share")
     parser.add_argument("--runs", type=int, default=4)
     parser.add_argument("--seconds", type=int, default=80)
     parser.add_argument("--tpm", type=float, default=1_200_000)
@@ -194,6 +196,7 @@ def main() -> None:
         "foreign": ({**tokens, "burst_seconds": 10}, half),
         "killed": (tokens, kill),
         "ray": (tokens, None),
+        "ray-share": (tokens, None),
     }
     for name, (limits, act) in experiments.items():
         if not chosen.only or name in chosen.only:
