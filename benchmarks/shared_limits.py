@@ -1,7 +1,7 @@
 """How well several processes share the limits of one key, at a server with true buckets for requests and tokens.
 
-    python benchmarks/shared_limits.py                      # all, about nine minutes
-    python benchmarks/shared_limits.py tokens --runs 8      # one of: tokens, requests, alone, foreign, killed, ray, ray-share
+    python benchmarks/shared_limits.py                  # all, about nine minutes
+    python benchmarks/shared_limits.py tokens --runs 8  # one: tokens, requests, alone, foreign, killed, ray, ray-share
 
 Each of the runs is a process of the main job with 32 threads; the simulated endpoint is in this process. `alone` is the
 same as `tokens` without `--share`. In `foreign`, a program without Syphus takes half of the limit and drops what is
