@@ -88,6 +88,7 @@ class ReasonKind(StrEnum):
     CONTENT_FILTER = "content filter on the "  #: prompt or answer
     FINISH_REASON = "finish reason "  #: the server gave a finish reason that is not known
     JUDGE = "judge: "  #: a judge rejected the translation
+    ALONE = "asked again alone"  #: its part of the answer to a pack could not be used; of pending queries
     ANOTHER_FORM = "asked again in another form"  #: the answer was not JSON as it was asked for; of pending queries
     OTHER = ""
 

@@ -217,7 +217,9 @@ def compare(
     observer: PlainObserver,
     prompt: Annotated[list[str], typer.Option(metavar="FILE", help="Prompt file; repeat for each prompt.")],
     model: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Model; can be repeated.")] = None,
-    sample: Annotated[int, typer.Option(metavar="N", help="Queries to send with each prompt and model.")] = 40,
+    sample: Annotated[
+        int, typer.Option("-n", "--sample", metavar="N", help="Queries to send with each prompt and model.")
+    ] = 40,
     show: Annotated[int, typer.Option(metavar="N", min=0, help="Print the N queries whose scores differ most.")] = 0,
 ) -> None:
     """Send the same queries with several prompts or models, and compare answers, quality and cost."""
@@ -245,7 +247,9 @@ def compare(
 def describe(
     options: Options,
     observer: PlainObserver,
-    sample: Annotated[int, typer.Option(metavar="N", help="Maximum number of pairs to show to the model.")] = 30,
+    sample: Annotated[
+        int, typer.Option("-n", "--sample", metavar="N", help="Maximum number of pairs to show to the model.")
+    ] = 30,
     into: Annotated[
         str,
         typer.Option("--into", metavar="DATA.yaml", help="Write the descriptions into this data yaml."),

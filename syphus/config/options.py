@@ -200,6 +200,11 @@ class Options:
             raise ConfigError("--retry-reason needs --retry STATES.")
         if self.pack and self.with_images:
             raise ConfigError("--pack takes no --with-images: nothing says which image belongs to which annotation.")
+        if self.pack and self.until_accepted is not None and self.pack > self.until_accepted:
+            raise ConfigError(
+                f"--pack {self.pack} asks about {self.pack} rows at once, and --until-accepted wants only "
+                f"{self.until_accepted} pairs: use --pack {self.until_accepted} at most."
+            )
         if self.batch not in COLD_STARTS:
             raise ConfigError(f"--batch {self.batch}: must be {alternatives(COLD_STARTS)}.")
         if self.deadline:  # a span becomes a time, so that all stages have the same

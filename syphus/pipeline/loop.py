@@ -315,6 +315,7 @@ class Loop:
             return
         if asks_again:
             reason = ReasonKind.ANOTHER_FORM if judgement.another_form else judgement.feedback
+            reason = ReasonKind.ALONE if judgement.alone else reason
             if await session.writer.put(entry._replace(retry_reason=reason, reopened=is_free)):
                 session.stats.asked_again += 1
                 answer = entry.new_answer.n if entry.new_answer else entry.reused_answer

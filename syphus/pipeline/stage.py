@@ -19,7 +19,8 @@ class Judgement(NamedTuple):
 
     With `ask_again`, another answer may be better, and is requested if rounds are left. The `feedback` then tells the
     model what was wrong; without feedback the same request is repeated. With `another_form`, the answer was not in the
-    form that was asked for, and a looser one is tried, which is not a round of its own. `remedy` is what helps if the
+    form that was asked for, and a looser one is tried, which is not a round of its own; with `alone`, too, the row was
+    one of several in a request, and has one for itself next. `remedy` is what helps if the
     first answers of a run all fail like this one; without it, the run goes on. With `repeated`, the same
     prompt has brought the same answer again, which is not a round of its own either. With `is_trial`, a bad answer
     that was billed is a result, even if it is the same for all rows.
@@ -30,6 +31,7 @@ class Judgement(NamedTuple):
     feedback: str = ""
     parts: tuple[PartOutcome, ...] = ()  #: the outcome of each part, if the row is one of several
     another_form: bool = False
+    alone: bool = False
     remedy: str = ""
     repeated: bool = False
     is_trial: bool = False

@@ -69,7 +69,7 @@ class PackedGenerateStage(GenerateStage):
         judgement = self._judge_part(row, completion, size)
         if judgement.outcome.state is State.OK:
             return judgement
-        return Judgement(judgement.outcome, ask_again=True, another_form=True, is_trial=True)
+        return Judgement(judgement.outcome, ask_again=True, another_form=True, alone=True, is_trial=True)
 
     def _judge_part(self, row: Row, completion: Completion, size: int) -> Judgement:
         limit = next((each for each in self._pack_limits.values() if isinstance(each, int)), None)

@@ -77,6 +77,13 @@ def test_a_mistake_with_an_item_costs_one_more_request_and_never_a_wrong_pair(tm
     assert alone == expected[slip]
 
 
+def test_a_row_whose_part_can_not_be_used_waits_to_be_asked_alone(tmp_path: Path) -> None:
+    with server(pack_slips=1.0, pack_slip=PACK_SLIPS[0]) as simulated:
+        ran = run(tmp_path, simulated.url, 8, max_requests=1)
+    assert ran.states[State.PENDING] > 0
+    assert ran.reasons == ["asked again alone"]
+
+
 def test_an_answer_that_is_cut_off_counts_up_to_there(tmp_path: Path) -> None:
     with server() as simulated:
         ran = run(tmp_path, simulated.url, 8, max_tokens=30, max_rounds=0)
@@ -160,6 +167,11 @@ def test_the_limit_of_an_answer_and_what_is_reserved_for_it_grow_with_the_pack(t
         assert "may cost up to $0.0800" in str(ran.error)
         assert simulated.stats.requests == 0
         assert run(tmp_path, simulated.url, 8, max_tokens=100, max_cost=0.09, config={"prices": prices}).exit_code == 0
+
+
+def test_a_pack_of_more_rows_than_pairs_are_wanted_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--pack 8 asks about 8 rows at once, .* use --pack 5 at most"):
+        Options(name="Rows.rows", output_dir=tmp_path, pack=8, until_accepted=5)
 
 
 def test_without_packs_nothing_changes_and_images_are_refused(tmp_path: Path) -> None:
