@@ -69,9 +69,11 @@ def read_question(text: str) -> Question | None:
     """Return what a question wants, or None if that is no single thing, or nothing that is understood here."""
     lowered = text.lower().replace("\u2019", "'")
     found = _QUESTION.match(lowered)
-    if found is None or _SEVERAL.search(lowered, found.end() - 1):
+    if found is None:
         return None
     kind: Kind = found.lastgroup  # type: ignore[assignment]  # the groups are the kinds
+    if _SEVERAL.search(lowered, found.end() - 1) and kind != "kind":  # the answer names the kind in any case
+        return None
     rest = lowered[found.end() :].strip(" ?.!")
     return Question(kind, lowered, rest, _CHOICE.search(rest) is not None)
 
@@ -159,9 +161,7 @@ _HOLDS = re.compile(
 def find_non_answer(pair: Pair) -> NonAnswer | None:
     """Return how sure it is that an answer does not answer its question; None if nothing says so."""
     question = read_question(pair.instruction)
-    if question is None:
-        return None
-    if TELLS_BY_SIGNS.search(pair.answer):
+    if question is None or TELLS_BY_SIGNS.search(pair.answer):
         return None
     answer = pair.answer.lower().replace("\u2019", "'")
     reply = _REPLY.match(answer)

@@ -114,6 +114,8 @@ def instruction_files(path: Path) -> list[Path]:
     if not found:
         below = [f"{file.parent}" for file in islice(path.glob(f"*/*{INSTRUCTIONS}*.json"), 3)]
         more = f"; name the folders that do, such as {below[0]}" if below else ""
+        if not below and any(path.glob("*.json*")):
+            more = ". An export for a trainer is checked by its source: verify the run that it was made from"
         raise InputError(f"{path} holds no XX{INSTRUCTIONS}.json and no Parquet table of pairs{more}")
     return found
 
