@@ -131,6 +131,7 @@ class LlavaConversation(_Llava):
     short_name = "LACONV"
     prompt = "llava_conversation"
     json_form = PAIRS_FORM
+    rules = (*_Llava.rules, *_FACTS)
     with_boxes = False
     train = Train("last rounds", last=2)
 

@@ -374,6 +374,10 @@ def test_without_data_there_is_one_line(tmp_path: Path) -> None:
         find_groups([tmp_path / ".."])
     with pytest.raises(InputError, match="no such file or folder"):
         find_groups([tmp_path / "nowhere"])
+    (tmp_path / "llava").mkdir()
+    (tmp_path / "llava" / "SD_llava.json").write_text("[]", "utf-8")
+    with pytest.raises(InputError, match="An export for a trainer is checked by its source"):
+        find_groups([tmp_path / "llava"])
     (tmp_path / "SD_instructions.json").rename(tmp_path / "run.sqlite")
     with pytest.raises(InputError, match=re.escape("is a run that has no XX_instructions.json yet")):
         find_groups([tmp_path])
