@@ -29,7 +29,7 @@ from syphus.pipeline.sender import Ask, RequestSender, SendResult
 from syphus.pipeline.session_context import SessionContext
 from syphus.pipeline.stage import Judgement, PluginFaultError, image_failure
 from syphus.pipeline.work_queue import EarlyFailure, WorkItem, WorkQueue
-from syphus.types import Outcome, ReasonKind, State
+from syphus.types import Outcome, State
 
 REQUEST_LOG = logging.getLogger("syphus.requests")  #: gets each request and outcome as a debug message
 MAX_EARLY_FAILURES = 5  #: rows that may fail before any has succeeded; after that, the rows are not at fault
@@ -314,8 +314,7 @@ class Loop:
         if result is not None and await self._is_set_aside(item, entry, judgement, result, asks_again):
             return
         if asks_again:
-            reason = ReasonKind.ANOTHER_FORM if judgement.another_form else judgement.feedback
-            reason = ReasonKind.ALONE if judgement.alone else reason
+            reason = judgement.retry_reason
             if await session.writer.put(entry._replace(retry_reason=reason, reopened=is_free)):
                 session.stats.asked_again += 1
                 answer = entry.new_answer.n if entry.new_answer else entry.reused_answer

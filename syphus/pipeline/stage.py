@@ -37,6 +37,13 @@ class Judgement(NamedTuple):
     is_trial: bool = False
     checks: Mapping[str, bool] = MappingProxyType({})  #: whether it is bad in ways that its state does not say, by kind
 
+    @property
+    def retry_reason(self) -> str:
+        """What is stored as the reason for which the row is asked again."""
+        if self.alone:
+            return ReasonKind.ALONE
+        return ReasonKind.ANOTHER_FORM if self.another_form else self.feedback
+
 
 class PluginFaultError(Exception):
     """A plugin's own code failed on one row: `reason` is one line, `detail` the traceback."""
