@@ -37,7 +37,8 @@ from syphus.quality.pair_judge import JudgePlan, ask_in_judged_parts, judge_pair
 from syphus.quality.until_accepted import AcceptedGoal, ask_until_accepted, enough_line, write_balanced
 from syphus.relations.relate import RelationPlan, plan_relation, record_choice, relate, require_image_vectors
 from syphus.runs.clean import PARSER_META, parser_version, rejudge_run
-from syphus.runs.cost_estimate import AskedModel, asked_models, confirm_cost
+from syphus.runs.cost_estimate import AskedModel, asked_models
+from syphus.runs.cost_text import confirm_cost, opening_lines
 from syphus.runs.failures import reopen_for_retry
 from syphus.runs.generate import GenerateStage, GenerationContext
 from syphus.runs.inputs import sync_input
@@ -55,7 +56,6 @@ from syphus.runs.quote import (
     SurveyLimits,
     choose_pilot,
     make_quote,
-    opening_lines,
 )
 from syphus.runs.rows import RowFilter, TriedRows, choose_rows, read_rows
 from syphus.runs.run_log import keep_log

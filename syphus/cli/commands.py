@@ -175,7 +175,7 @@ def quote(options: Options, quote_options: QuoteOptions, observer: PlainObserver
     """Estimate the tokens, dollars and minutes of the rest of a run. Sends nothing without --pilot."""
     from syphus import api
     from syphus.cli.summary import resume_line
-    from syphus.runs.quote import quote_lines
+    from syphus.runs.cost_text import quote_lines
 
     done = api.quote(options.name, observer=observer, **arguments(quote_options), **arguments(options))
     if options.json:

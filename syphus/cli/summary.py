@@ -18,7 +18,7 @@ from syphus.formats.translation_report import TranslationReport
 from syphus.ledger.sessions import RequestKind
 from syphus.ledger.summary import EndpointUse
 from syphus.plugins.discovery import PluginInfo, is_shipped
-from syphus.runs.cost_estimate import format_line
+from syphus.runs.cost_text import format_line
 from syphus.runs.preview import PreviewedQuery, PreviewSizes, PreviewTotal
 from syphus.text import (
     SIMULATED_NOTICE,

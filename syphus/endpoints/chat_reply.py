@@ -12,7 +12,6 @@ escaped, and is flagged, so that it is never taken for a good answer.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -20,7 +19,8 @@ import orjson
 
 from syphus.endpoints.classify import Action, ReplyVerdict, filter_flags
 from syphus.endpoints.structured import AnswerFormat
-from syphus.exchange import BYTES_PER_TOKEN, PACKED, Completion, Usage
+from syphus.endpoints.token_usage import read_count, read_usage, usage_elsewhere
+from syphus.exchange import PACKED, Completion
 from syphus.text import one_line, strip_images
 from syphus.types import Outcome, ReasonKind, State
 
@@ -51,12 +51,6 @@ _TEXT_TYPES = (None, "text", "output_text")
 _NO_ANSWER = frozenset({"role", "content", "refusal", "name", "id", "type", "object", "model"})  # fields of a message
 _NEARLY = 0.9  # share of the limit that is as good as all of it, since servers count differently
 _CONTEXT_STEP = 256  # tokens; the contexts of servers are multiples of this
-_USAGE_NAME = re.compile(r"usage|billed|^meta$", re.IGNORECASE)
-_DETAILS = re.compile(r"cach|detail|audio|image|modalit|duration|time|cost|price|search|second", re.IGNORECASE)
-_PROMPT_NAME = re.compile(r"prompt|input", re.IGNORECASE)
-_THOUGHTS_NAME = re.compile(r"thought|reason|think", re.IGNORECASE)
-_ANSWER_NAME = re.compile(r"completion|output|candidate|generated|eval_count|response_?token", re.IGNORECASE)
-_TOTAL_NAME = re.compile(r"total", re.IGNORECASE)
 # Keys of their answers; by ai.google.dev, docs.ollama.com and platform.claude.com, on compatibility (2026-12-01).
 _OTHER_APIS = (
     ("candidates", "Gemini's own API", "https://generativelanguage.googleapis.com/v1beta/openai"),
@@ -66,7 +60,6 @@ _OTHER_APIS = (
     ("output", "the Responses API", "the same without /responses"),
     ("generated_text", "the API of a text generation server", "the same with /v1"),
 )
-_MAX_TOKENS = 10**8  # more is nonsense, and would not fit into the ledger
 
 
 def classify_chat_reply(body: bytes, prompt_bytes: int, headers: Mapping[str, str]) -> ReplyVerdict:
@@ -168,7 +161,7 @@ def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
         finish_reason=_finish_reason(choice),
         model=storable(one_line(str(data.get("model") or ""), 200)),
         usage=read_usage(
-            data.get("usage") or choice.get("usage") or _usage_elsewhere(data), prompt_bytes, len(text.encode())
+            data.get("usage") or choice.get("usage") or usage_elsewhere(data), prompt_bytes, len(text.encode())
         ),
         refusal=storable(_text(message.get("refusal"))),
         flags=filter_flags(filters) + did_not_run + broken + elsewhere,
@@ -180,7 +173,7 @@ def _completion(data: dict[str, object], prompt_bytes: int) -> Completion:
 def _first_choice(choices: object) -> Mapping[str, object]:
     """Return the choice with the lowest index, wherever it stands; empty if there is none."""
     found = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
-    return min(found, key=lambda each: _count(each.get("index")), default={})
+    return min(found, key=lambda each: read_count(each.get("index")), default={})
 
 
 def _finish_reason(choice: Mapping[str, object]) -> str:
@@ -221,109 +214,6 @@ def _text_elsewhere(message: Mapping[str, object]) -> str:
 def storable(text: str) -> str:
     """Return the text with everything that UTF-8 can't hold, such as half of a surrogate pair, escaped."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def read_usage(usage: object, prompt_bytes: int, answer_bytes: int) -> Usage:
-    """Return the usage that a reply reports, or an estimate from the sizes that is marked as one."""
-    reported = usage if isinstance(usage, dict) else {}
-    prompt = _count(reported.get("prompt_tokens")) or _count(reported.get("input_tokens"))
-    completion = _count(reported.get("completion_tokens")) or _count(reported.get("output_tokens"))
-    total = _count(reported.get("total_tokens"))
-    if not (prompt or completion) and reported:
-        prompt, completion, total = _read_other_names(reported)
-    hidden = total - prompt - completion if prompt and completion else 0
-    estimated = 0
-    if not prompt:
-        prompt = estimated = -(-prompt_bytes // BYTES_PER_TOKEN)
-    if not completion and answer_bytes:
-        completion = max(-(-answer_bytes // BYTES_PER_TOKEN), total - prompt)  # of some, only the sum is known
-        estimated += completion
-    cached, written = _cached(reported), _cache_writes(reported)
-    if "cache_read_input_tokens" in reported and cached + written > prompt:
-        prompt += cached + written  # Anthropic's own count leaves them out; gateways that translate it include them
-        hidden = 0
-    elif hidden > 0:  # thinking that only the total counts; it is billed as output
-        completion += hidden
-    cached = min(cached, prompt)
-    return Usage(
-        prompt,
-        completion,
-        cached,
-        min(max(_reasoning(reported), hidden), completion),
-        estimated,
-        min(written, prompt - cached),
-    )
-
-
-def _usage_elsewhere(data: Mapping[str, object]) -> object:
-    """Return the usage of servers that keep it under a name such as `usageMetadata` or beside the answer, or None."""
-    named = (value for name, value in data.items() if isinstance(value, dict) and _USAGE_NAME.search(name))
-    return next(named, None) or {name: value for name, value in data.items() if isinstance(value, int)}
-
-
-def _read_other_names(usage: Mapping[str, object]) -> tuple[int, int, int]:
-    """Return the tokens of prompt and answer, and their sum, from names in other styles, perhaps in inner objects.
-
-    Gemini's `promptTokenCount`, Bedrock's `inputTokens`, Cohere's `billed_units`, Ollama's `prompt_eval_count`. What
-    was thought is counted apart by some, and in the sum by all. Of several objects, that with the most counts.
-    """
-    prompt = completion = thoughts = total = 0
-    for name, value in usage.items():
-        if isinstance(value, dict):
-            inner = _read_other_names(value) if not _DETAILS.search(name) else (0, 0, 0)
-            prompt, completion, total = max((prompt, completion, total), inner, key=sum)
-        elif _DETAILS.search(name):
-            continue
-        elif _PROMPT_NAME.search(name):
-            prompt = max(prompt, _count(value))
-        elif _THOUGHTS_NAME.search(name):
-            thoughts = max(thoughts, _count(value))
-        elif _ANSWER_NAME.search(name):
-            completion = max(completion, _count(value))
-        elif _TOTAL_NAME.search(name):
-            total = max(total, _count(value))
-    return prompt, completion, max(total, prompt + completion + thoughts)
-
-
-def _reasoning(usage: dict[str, object]) -> int:
-    """Return the tokens of reasoning, as OpenAI, its newer API, or SGLang report them."""
-    details = [
-        _detail(usage, group, "reasoning_tokens") for group in ("completion_tokens_details", "output_tokens_details")
-    ]
-    return max(*details, _count(usage.get("reasoning_tokens")))
-
-
-def _cached(usage: dict[str, object]) -> int:
-    """Return the prompt tokens that were read from a cache, as OpenAI, DeepSeek or Anthropic name them."""
-    return (
-        _detail(usage, "prompt_tokens_details", "cached_tokens")
-        or _count(usage.get("prompt_cache_hit_tokens"))
-        or _count(usage.get("cache_read_input_tokens"))
-    )
-
-
-def _cache_writes(usage: dict[str, object]) -> int:
-    """Return the prompt tokens that were written into a cache, as OpenAI, gateways or Anthropic name them."""
-    return (
-        _detail(usage, "prompt_tokens_details", "cache_write_tokens")
-        or _detail(usage, "prompt_tokens_details", "cache_creation_tokens")
-        or _count(usage.get("cache_creation_input_tokens"))
-    )
-
-
-def _detail(usage: dict[str, object], group: str, name: str) -> int:
-    details = usage.get(group)
-    return _count(details.get(name)) if isinstance(details, dict) else 0
-
-
-def _count(value: object) -> int:
-    if value is None:
-        return 0
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 12:
-        value = int(value)  # some gateways write numbers as text
-    elif isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_TOKENS else 0
 
 
 def _cut_off_outcome(completion: Completion) -> Outcome:

@@ -21,11 +21,11 @@ from syphus.endpoints.chat_reply import (
     classify_chat_reply,
     decode_json,
     invalid_json,
-    read_usage,
     storable,
     unexpected_body,
 )
 from syphus.endpoints.classify import Action, ReplyVerdict
+from syphus.endpoints.token_usage import read_usage
 from syphus.exchange import Completion, Request
 from syphus.text import one_line, pluralize
 

@@ -8,14 +8,13 @@ convert_state.py       how far a conversion has got, and which photos could not 
 decoder_process.py     starts a process that reads images, and serves in it
 download.py            downloads photos from the web, politely
 index.py               where each image of a store is
-json_store.py          reads a JSON store, `{"SD_IMG_00058_1": "<base64>", ...}`, without loading it
 parquet_store.py       reads the Parquet files of a store, one row group at a time
 part_writer.py         writes the Parquet parts of a store, and joins them into one file
 photo_hosts.py         tells photos that are gone from hosts that don't answer, while they are downloaded
 pixels.py              decodes, rotates, resizes and encodes one image file
 pool.py                runs several decoder processes and returns their results in order
 prompt/                images in the prompt
-store.py               opens a store of any kind: one image by its id
+store.py               opens a store of any kind, and reads one image by its id; reads a JSON store without loading it
 video.py               decodes the frames of a video at given seconds
 video_timeline.py      when each frame of a video is shown, read without decoding
 worker.py              the decoder process

@@ -78,6 +78,15 @@ class Column:
         texts = self.texts
         return bool(texts) and sum(bool(_FILE.search(text)) for text in texts) > len(texts) / 2
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether it has numbered files: `1.jpg#0` and `1.jpg#1` are captions of one image."""
+        return self.is_file and all("#" in text for text in self.texts)
+
+    def plain_key(self, value: str) -> str:
+        """Return a value as a key: of a numbered file, its name."""
+        return value.partition("#")[0] if self.has_numbers else value
+
     @cached_property
     def is_key(self) -> bool:
         """Whether nearly each row has one value that can identify something: a whole number, or text of one line."""

@@ -11,8 +11,6 @@ import keyword
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +20,7 @@ from syphus.io.durable import replace_file
 from syphus.plugins.annotation_shape import LIST, LOOKED_AT, Column, Path_, Shape, look_at
 from syphus.plugins.contract import queries
 from syphus.plugins.loading import load_file, plugins_in
+from syphus.plugins.plugin_source import ColumnGuess, plugin_source, prompt_source
 from syphus.storage.addresses import as_url
 from syphus.text import listed, missing_key, one_line, pluralize
 
@@ -33,31 +32,6 @@ _IMAGE_NAMES = re.compile(r"image|img|photo|pict|video|clip|frame|file|bild", re
 _VIDEO_NAMES = re.compile(r"video|clip", re.IGNORECASE)
 _CHECKED = 1000  # rows that the new plugin reads before it is handed over
 
-_PROMPT = """\
-# The instruction comes first, then examples. Change both as you like; `syphus cold-start` finds examples in your data.
-system_message: |-
-  You are given {what} of one {thing}. It is all that you know about the {thing}.
-  Write two to four pairs of a question about the {thing} and its answer, as if you saw the {thing} yourself.
-  Ask only what can be answered from it, and never mention that you were given a text. Use this form, and nothing else:
-
-  Question: ...
-  Answer: ...
-in_context:
-  - role: user
-    content: |-
-{example}
-  - role: assistant
-    content:
-      - question: What is the man holding?
-        answer: He is holding a red umbrella.
-      - question: What sits beside him?
-        answer: A small brown dog sits beside him on a wet pavement.
-"""
-_EXAMPLE_LINES = (
-    "A man with a red umbrella waits at a bus stop.",
-    "A small brown dog sits next to a man on wet pavement.",
-)
-
 
 class NewDataset(NamedTuple):
     """The files of a new dataset, and in `lines` what was guessed; `name` is for `--name`."""
@@ -66,17 +40,6 @@ class NewDataset(NamedTuple):
     plugin: Path
     prompt: Path
     lines: tuple[str, ...]
-
-
-@dataclass
-class _Guess:
-    """Which columns are used, and for what."""
-
-    texts: list[Column]
-    key: Column | None = None  #: identifies a row, or a group of rows; None: the items' own key, or the row's number
-    grouped: bool = False
-    image: Column | None = None
-    used: set[str] = field(default_factory=set)
 
 
 def new_dataset(
@@ -97,11 +60,11 @@ def new_dataset(
     shape = look_at(source)
     guess = _guess(shape, source, text, id_column)
     thing = "video" if any(c is not None and _is_video(c) for c in (guess.image, guess.key)) else "image"
-    plugin_text = _plugin_source(class_name, _path_below(source, folder), shape, guess)
+    plugin_text = plugin_source(class_name, _path_below(source, folder), shape, guess)
     for path in (plugin, prompt):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(prompt) as prompt_file, replace_file(plugin) as plugin_file:  # both, or none
-        for file, content in ((prompt_file, _prompt_source(guess, thing)), (plugin_file, plugin_text)):
+        for file, content in ((prompt_file, prompt_source(guess, thing)), (plugin_file, plugin_text)):
             file.write(content.encode())
             file.flush()
     problem = shape.note or _first_problem(plugin, source)
@@ -140,21 +103,21 @@ def _is_video(column: Column) -> bool:
     )
 
 
-def _count(shape: Shape, guess: _Guess) -> str:
+def _count(shape: Shape, guess: ColumnGuess) -> str:
     if shape.rows == LOOKED_AT:
         return f"the first {shape.rows:,} rows"
     queries = pluralize(_key_count(guess.key), "query", "queries") if guess.grouped and guess.key else ""
     return pluralize(shape.rows, "row") + (f", {queries}" if queries else "")
 
 
-def _guess(shape: Shape, source: str, text: str, id_column: str) -> _Guess:
+def _guess(shape: Shape, source: str, text: str, id_column: str) -> ColumnGuess:
     if not shape.rows:
         raise InputError(f"{source} holds no rows")
     texts = [_named(text, shape, source, "--text")] if text else _text_columns(shape, source)
     others = [column for column in shape.columns if column not in texts]
     images = [column for column in others if column.is_key and (column.is_file or _IMAGE_NAMES.search(column.name))]
     image = max(images, key=lambda each: (each.is_file, bool(_IMAGE_NAMES.search(each.name))), default=None)
-    guess = _Guess(texts, image=image)
+    guess = ColumnGuess(texts, image=image)
     if id_column:
         guess.key = _named(id_column, shape, source, "--id")
     elif shape.keys is None:
@@ -216,18 +179,10 @@ def _key_column(columns: list[Column], image: Column | None) -> Column | None:
 
 def _key_count(column: Column) -> int:
     """Return the number of different keys: `1.jpg#0` and `1.jpg#1` are captions of one image."""
-    return len({_plain_key(str(value), column) for value in column.keys})
+    return len({column.plain_key(str(value)) for value in column.keys})
 
 
-def _plain_key(value: str, column: Column) -> str:
-    return value.partition("#")[0] if _has_numbers(column) else value
-
-
-def _has_numbers(column: Column) -> bool:
-    return column.is_file and all("#" in text for text in column.texts)
-
-
-def _guess_lines(shape: Shape, guess: _Guess) -> list[str]:
+def _guess_lines(shape: Shape, guess: ColumnGuess) -> list[str]:
     """Return what was guessed, a line each."""
     if guess.key is not None:
         key = guess.key.name + (", once for all rows with the same" if guess.grouped else "")
@@ -248,140 +203,6 @@ def _guess_lines(shape: Shape, guess: _Guess) -> list[str]:
         if empty:
             lines.append(f"Note: {pluralize(empty, 'row has', 'rows have')} no text in {column.name or 'it'}.")
     return lines
-
-
-def _prompt_source(guess: _Guess, thing: str) -> str:
-    several = guess.grouped or len(guess.texts) > 1 or not guess.texts[0].is_single
-    lines = _EXAMPLE_LINES if several else (" ".join(_EXAMPLE_LINES),)
-    example = "\n".join(f"      {line}" for line in lines)
-    return _PROMPT.format(what="descriptions" if several else "a description", thing=thing, example=example)
-
-
-def _plugin_source(class_name: str, source: str, shape: Shape, guess: _Guess) -> str:
-    """Return the text of the plugin."""
-    body = list(_body(shape, guess))
-    code = "\n".join(body)
-    readers = ("read_csv", "read_json_items", "read_json_lists", "read_jsonl", "read_json", "read_parquet", "grouped")
-    names = ["AbstractDataset", *sorted(each for each in readers if f"{each}(" in code)]
-    head = ["from pathlib import Path", ""] if "Path(" in code else []
-    shown = one_line(Path(source).name, 60).replace('"', "'").replace("\\", "/")
-    return "\n".join([
-        *head,
-        f"from syphus import {', '.join(names)}",
-        "",
-        "",
-        f"class {class_name}(AbstractDataset):",
-        f'    """{"Groups of rows" if guess.grouped else "Rows"} of {shown}."""',
-        "",
-        f"    query_inputs_path = {_quoted(source)}",
-        "",
-        "    def _load_query_inputs(self, path):",
-        *(f"        {line}" for line in body),
-        "",
-    ])  # fmt: skip
-
-
-def _body(shape: Shape, guess: _Guess) -> Iterator[str]:
-    """Yield the lines of `_load_query_inputs`."""
-    code = shape.code.replace("{columns}", _parquet_columns(guess)) if "{columns}" in shape.code else shape.code
-    rows, row = (f"(row for _, row in {code})", "_, row") if shape.keyed else (code, "row")
-    if shape.files and guess.key is not None and guess.key.name == shape.files[2]:
-        other, file, _ = shape.files
-        rest = f'for _, each in read_json_lists(path, "{other}")'
-        yield f'files = {{each["id"]: each["{file}"] {rest}}}'
-    if guess.grouped and guess.key is not None:
-        simple = len(guess.key.path) == 1 and isinstance(guess.key.path[0], str) and not _has_numbers(guess.key)
-        by = _quoted(str(guess.key.path[0])) if simple else f"lambda row: {_key_code(guess.key)}"
-        yield f"for key, rows in grouped({rows}, {by}):"
-        identity = _grouped_id(shape, guess.key)
-    elif guess.key is not None:
-        yield f"for {row} in {code}:"
-        identity = _name_code(_key_code(guess.key), guess.key)
-    elif shape.keys is not None:
-        yield f"for key, row in {code}:"
-        identity = _name_code("key", shape.keys)
-    else:
-        yield f"for number, row in enumerate({rows}, 1):"
-        identity = "number"
-    image = _image_code(shape, guess)
-    if image == identity and not image.isidentifier():
-        yield f"    name = {identity}"
-        image = identity = "name"
-    elif image and not image.isidentifier():
-        yield f"    image = {image}"
-        image = "image"
-    yield "    yield {"
-    yield f'        "id": {identity},'
-    yield f'        "sentences": {_texts_code(guess, "rows" if guess.grouped else "")},'
-    if image:
-        yield f'        "image_ids": [f"{{self.short_name}}_IMG_{{{image}}}"],'
-    yield "    }"
-
-
-def _parquet_columns(guess: _Guess) -> str:
-    used = [column.path[0] for column in (*guess.texts, guess.key, guess.image) if column is not None]
-    return "[" + ", ".join(_quoted(str(name)) for name in dict.fromkeys(used)) + "]"
-
-
-def _grouped_id(shape: Shape, key: Column) -> str:
-    if shape.files and key.name == shape.files[2]:
-        return "Path(files[key]).stem"
-    return _name_code("key", key)
-
-
-def _image_code(shape: Shape, guess: _Guess) -> str:
-    """Return the expression for the name of the image, or ""."""
-    if guess.image is None:
-        return _name_code("key", shape.keys) if shape.keys is not None and shape.keys.is_file else ""
-    if guess.grouped and guess.image is guess.key:
-        return _grouped_id(shape, guess.image)
-    root = _code(guess.image, "rows[0]" if guess.grouped else "row")
-    return _name_code(root, guess.image)
-
-
-def _name_code(code: str, column: Column | None) -> str:
-    """Return the expression for a name that can be part of ids: without folders and the ending of a file."""
-    if column is None or not column.is_file:
-        return code
-    plain = {_plain_key(text, column) for text in column.texts}
-    if len({Path(text).stem for text in plain}) == len(plain):
-        return f"Path({code}).stem"
-    return f'"_".join(Path({code}).with_suffix("").parts)'
-
-
-def _key_code(column: Column) -> str:
-    code = _code(column, "row")
-    return f'{code}.partition("#")[0]' if _has_numbers(column) else code
-
-
-def _code(column: Column, root: str) -> str:
-    return root + "".join(f"[{_quoted(key) if isinstance(key, str) else key}]" for key in column.path)
-
-
-def _texts_code(guess: _Guess, rows: str) -> str:
-    """Return the expression for the text of a query; `rows` is the variable of its rows if it has several."""
-    if len(guess.texts) > 1:
-        every = f"({', '.join(_code(column, 'row') for column in guess.texts)})"
-        return (
-            f"[text for row in {rows} for text in {every} if text]" if rows else f"[text for text in {every} if text]"
-        )
-    column = guess.texts[0]
-    loops, value, names = [f"for row in {rows}"] if rows else [], "row", iter(("each", "part", "piece", "bit"))
-    for key in column.path:
-        if key == LIST:
-            variable = next(names)
-            loops.append(f"for {variable} in {value}")
-            value = variable
-        else:
-            value += f"[{_quoted(key) if isinstance(key, str) else key}]"
-    if len(loops) == 1 and column.path[-1:] == (LIST,):
-        return loops[0].partition(" in ")[2]
-    return f"[{value} {' '.join(loops)}]" if loops else value
-
-
-def _quoted(text: str) -> str:
-    """Return text as a Python literal in double quotes where that is possible."""
-    return f'"{text}"' if text.isprintable() and not set(text) & set('"\\') else repr(text)
 
 
 def _first_problem(plugin: Path, source: str) -> str:

@@ -37,7 +37,8 @@ from syphus.pipeline.stage import AnswerWatch
 from syphus.quality.calibration import Measurement, keep_calibration, read_calibration, register_known_answers
 from syphus.quality.estimates import LOOKS_Z, BadCount, BadSums, ShareEstimate, Z, is_known
 from syphus.runs.clean import rejudge_queries
-from syphus.runs.cost_estimate import estimated_line, format_line
+from syphus.runs.cost_estimate import estimated_line
+from syphus.runs.cost_text import format_line
 from syphus.runs.generate import GenerateStage
 from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric, make_breaker, pair_key
 from syphus.runs.outputs import open_pairs

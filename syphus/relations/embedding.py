@@ -1,4 +1,4 @@
-"""Get vectors of texts from an embedding model, for every text that has none yet.
+"""Get vectors of texts from an embedding model, at an endpoint or in this process, for every text that has none yet.
 
 A query of the stage is a batch of texts; its answer is one vector for each. A text in any batch is never put into
 another one, so nothing is paid for twice, whatever happens to the pairs that it is from.
@@ -6,9 +6,13 @@ another one, so nothing is paid for twice, whatever happens to the pairs that it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import blake2b
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
@@ -16,8 +20,8 @@ from syphus.config.endpoint_settings import ENDPOINT_KINDS, EndpointConfig
 from syphus.config.environment import OFFICIAL
 from syphus.config.pricing import price_date
 from syphus.config.settings import Config, EmbeddingsConfig
-from syphus.endpoints.request import request_key
-from syphus.endpoints.routes import embeddings_route, unpack_vectors
+from syphus.endpoints.request import KEY_BYTES, request_key
+from syphus.endpoints.routes import check_vectors, embeddings_route, pack_vectors, unpack_vectors
 from syphus.errors import ConfigError, SyphusError
 from syphus.exchange import BYTES_PER_TOKEN, Completion, Request, Usage
 from syphus.ledger.batches import (
@@ -27,20 +31,29 @@ from syphus.ledger.batches import (
     split_failed_text_batches,
     texts_with_vectors,
 )
-from syphus.ledger.records import Row, StoredAnswer
+from syphus.ledger.records import Entry, NewAnswer, Records, Row, StoredAnswer
+from syphus.ledger.sessions import Settings, begin_session, end_session
 from syphus.ledger.store import Store
 from syphus.model_names import LOCAL
 from syphus.pipeline.observer import Observer
 from syphus.pipeline.stage import Judgement, Stage
-from syphus.relations.local_model import embed_locally, require_local
 from syphus.runs.model_life import life_notice
 from syphus.runs.prepare import PreparedRun
 from syphus.runs.session import StageRunner
-from syphus.text import format_dollars, format_tokens, pluralize
+from syphus.text import format_dollars, format_tokens, one_line, pluralize
 from syphus.types import Outcome, State
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
 
 WORDS = 256  #: of a text that are embedded, as for the sets of LLaVA in MIMIC-IT
 _BATCH_TOKENS = 32_000  # estimated; OpenAI accepts requests of up to 300,000
+
+
+_DEFAULT_MODEL = "text-embedding-3-small"  # of OpenAI
+_SIMULATED_MODEL = "embedding"
+HERE = "this machine"  #: the endpoint of a model that runs in this process
 
 
 class EmbedStage(Stage):
@@ -87,10 +100,6 @@ def make_batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
         tokens += text_tokens
     if batch:
         yield batch
-
-
-_DEFAULT_MODEL = "text-embedding-3-small"  # of OpenAI
-_SIMULATED_MODEL = "embedding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,3 +228,57 @@ def _forecast_lines(source: EmbeddingSource, missing: list[str], known: int) -> 
     if price is not None:
         cost = f"{format_dollars(price.cost(Usage(tokens)))} (prices of {price_date()})"
     return [*lines, f"about {format_tokens(tokens)} tokens, {cost}"]
+
+
+class EmbeddingModel(Protocol):
+    """A model of sentence-transformers, or of a test."""
+
+    def encode(self, sentences: Sequence[str]) -> NDArray[numpy.float32]:
+        """Return a vector for each text: an array of shape (texts, dimension)."""
+        ...
+
+
+def require_local(name: str) -> None:
+    """Raise `ConfigError` if sentence-transformers is not installed."""
+    if find_spec("sentence_transformers") is None:
+        raise ConfigError(f"{_config_entry(name)} needs sentence-transformers: pip install sentence-transformers")
+
+
+def load_model(name: str) -> EmbeddingModel:
+    """Load a model by its name or its folder. Raises `ConfigError` if it can't be loaded."""
+    from sentence_transformers import SentenceTransformer  # brings torch along
+
+    try:
+        model: EmbeddingModel = SentenceTransformer(name)
+    except Exception as error:  # anything that the library, or one below it, raises
+        raise ConfigError(f"{_config_entry(name)} can't be loaded: {one_line(str(error))}") from error
+    return model
+
+
+def embed_locally(name: str, stage: str, settings: Settings, store: Store) -> None:
+    """Compute the vectors of all pending batches of a stage, and commit batch by batch.
+
+    Raises `ConfigError` if the model can't be loaded or returns unusable vectors.
+    """
+    model = load_model(name)
+    began = time.time()
+    session = begin_session(store, stage, settings, 0, HERE, began)
+    records = Records(store, stage, session)
+    for row in records.pending():
+        started = time.monotonic()
+        texts: list[str] = orjson.loads(row.query.text)
+        try:
+            vectors = check_vectors(model.encode(texts), len(texts))
+        except ValueError as error:
+            raise ConfigError(f"{_config_entry(name)} gave {error}.") from error
+        key = blake2b(f"{stage}\0{row.query.text}".encode(), digest_size=KEY_BYTES).digest()
+        completion = Completion(pack_vectors(vectors), "", f"{LOCAL}{name}", Usage())
+        answer = NewAnswer(records.next_answer_number(), key, 0, completion, time.monotonic() - started, HERE)
+        records.write(Entry(row, Outcome(State.OK), 0, answer))
+        store.commit()
+    now = time.time()
+    end_session(store, session, "", now - began, now)
+
+
+def _config_entry(name: str) -> str:
+    return f"`embeddings: {{local: {name}}}`"

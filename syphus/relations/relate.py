@@ -8,28 +8,34 @@ relate          find the nearest of each pair once all queries are done, and sto
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from syphus.declarations import Relation
+from syphus.endpoints.routes import unpack_vectors
 from syphus.errors import ConfigError, InputError, SyphusError
 from syphus.formats.related_pairs import is_nearest_current, nearest_fingerprint
 from syphus.io.records import read_beginning, read_json, read_json_items, type_name
-from syphus.ledger.batches import forget_failed_text_batches, texts_without_vector
+from syphus.ledger.batches import forget_failed_text_batches, texts_with_vectors, texts_without_vector
 from syphus.ledger.relations import RelationChoice, TrainEntries, store_choice, store_nearest
-from syphus.ledger.results import accepted
+from syphus.ledger.results import QueryResult, accepted
 from syphus.ledger.store import Store
 from syphus.pipeline.observer import Observer
-from syphus.relations.embedding import EmbeddingSource, embed_texts, find_embedding_source
-from syphus.relations.nearest import nearest_by_image, nearest_by_text, texts_of
-from syphus.relations.neighbours import require_libraries
+from syphus.relations.embedding import EmbeddingSource, embed_texts, embedded_part, find_embedding_source
+from syphus.relations.neighbours import TOP, distinct_neighbours, nearest_neighbours, require_libraries
 from syphus.relations.vector_files import read_vectors
 from syphus.runs.outputs import invalidate_exports
 from syphus.runs.prepare import PreparedRun
 from syphus.text import one_line, pluralize
 
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
 _NO_IMAGES = "nearest by image needs a vector for each image: --image-embeddings FILE (.parquet, .npz or .npy)."
+PairKeys = Callable[[QueryResult], list[str]]  # the key of each pair's vector; "" for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +169,91 @@ def _entries(path: Path) -> Iterator[tuple[str, list[str] | None]]:
         if not isinstance(context, list) or not all(isinstance(each, str) for each in context):
             raise InputError(f"{path}: {name}: the context must be a list of ids; this is {type_name(context)}")
         yield name, context
+
+
+class NearestResult(NamedTuple):
+    """The number of compared vectors, and of pairs without a neighbour.
+
+    `rows` are the ids of queries, each with the ids of the nearest pairs of each of its pairs.
+    """
+
+    vectors: int
+    pairs_without: int
+    rows: Iterator[tuple[str, list[list[str]]]]
+
+
+def texts_of(result: QueryResult) -> list[str]:
+    """Return the text by which each pair is compared: the embedded part of its instruction."""
+    return [embedded_part(pair.instruction) for pair in result.pairs]
+
+
+def images_of(result: QueryResult) -> list[str]:
+    """Return the image by which each pair is compared: the first of its query."""
+    return [result.image_ids[0] if result.image_ids else ""] * len(result.pairs)
+
+
+def nearest_by_text(store: Store, stage: str, space: str) -> NearestResult:
+    """Compare by the vectors of the embedding stage `space`. Texts that differ only in case or space are duplicates."""
+    known = ((text, row) for texts, packed in texts_with_vectors(store, space) for text, row in _rows(texts, packed))
+    return _compare(store, stage, texts_of, known, lambda text: " ".join(text.casefold().split()))
+
+
+def nearest_by_image(store: Store, stage: str, file: Path) -> NearestResult:
+    """Compare by the vectors in a file. Raises `InputError` if it can't be read."""
+    ids, rows = read_vectors(file)
+    return _compare(store, stage, images_of, zip(ids, rows, strict=True), str)
+
+
+def _rows(texts: Sequence[str], packed: str) -> Iterator[tuple[str, NDArray[numpy.float32]]]:
+    return zip(texts, unpack_vectors(packed, len(texts)), strict=True)
+
+
+def _compare(
+    store: Store,
+    stage: str,
+    keys: PairKeys,
+    known: Iterator[tuple[str, NDArray[numpy.float32]]],
+    label: Callable[[str], str],
+) -> NearestResult:
+    first: dict[str, str] = {}  # the first pair with a key stands for all that have it
+    for result in accepted(store, stage):
+        for pair, key in zip(result.pairs, keys(result), strict=True):
+            if key:
+                first.setdefault(key, pair.id)
+    names, matrix = _matrix(first, known)
+    labels = [label(key) for key in names]
+    order = nearest_neighbours(matrix, TOP)
+    ids = [first[key] for key in names]
+    numbers = {key: number for number, key in enumerate(names)}
+    context = [
+        [ids[neighbour] for neighbour in distinct_neighbours(row.tolist(), index, labels)]
+        for index, row in enumerate(order)
+    ]
+
+    def rows() -> Iterator[tuple[str, list[list[str]]]]:
+        for result in accepted(store, stage):
+            yield result.query, [context[numbers[key]] if key in numbers else [] for key in keys(result)]
+
+    without = sum(not ids for _, related in rows() for ids in related)
+    return NearestResult(len(names), without, rows())
+
+
+def _matrix(
+    keys: Collection[str], known: Iterator[tuple[str, NDArray[numpy.float32]]]
+) -> tuple[list[str], NDArray[numpy.float32]]:
+    """Return the keys that have a vector, in their order, and the matrix of these vectors."""
+    import numpy
+
+    positions = {key: position for position, key in enumerate(keys)}
+    matrix = numpy.empty((0, 0), numpy.float32)
+    found = numpy.zeros(len(positions), bool)
+    for key, vector in known:
+        position = positions.get(key)
+        if position is None:
+            continue
+        if not matrix.size:
+            matrix = numpy.empty((len(positions), len(vector)), numpy.float32)
+        matrix[position] = vector
+        found[position] = True
+    names = [key for key, is_found in zip(positions, found, strict=True) if is_found]
+    return names, matrix[found] if names and len(names) < len(matrix) else matrix

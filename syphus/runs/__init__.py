@@ -5,6 +5,7 @@ clean.py             judge all stored answers again
 cluster_options.py   what --share and --ray make of a stage
 control.py           how fast a run works, and changes of it while it works
 cost_estimate.py     tokens, dollars and minutes of rows, for quotes, comparisons and the lines before a run
+cost_text.py         costs as people read them, and the question before much is spent
 describe.py          the command `describe`: task descriptions from a sample of pairs
 export.py            write the pairs in other formats
 export_options.py    what goes into an export

@@ -11,25 +11,21 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from syphus.config.model_table import ModelFamily, ModelTable
-from syphus.config.pricing import Price, load_prices, price_date
+from syphus.config.pricing import Price, load_prices
 from syphus.config.sampling import default_effort
 from syphus.config.settings import Config
 from syphus.endpoints.image_tokens import ImageRules
 from syphus.endpoints.prompt_cache import cache_rules, expected_cache_use
-from syphus.errors import ConfigError, DeclinedError
+from syphus.errors import ConfigError
 from syphus.exchange import BYTES_PER_TOKEN, Usage
-from syphus.formats.report import Report
 from syphus.ledger.sessions import get_meta
 from syphus.ledger.store import Store
-from syphus.pipeline.observer import Observer
 from syphus.pipeline.prompt_caches import cache_keys_name, count_warm_keys
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.prepare import RunContext
 from syphus.runs.run_settings import requested_tier
 from syphus.runs.token_forecast import NO_ERROR, Range, Rows, RowSize, TokenModel, Tokens
-from syphus.text import format_budget, format_dollar_range, format_duration, format_tokens, pluralize
 
-_HOURS = 5400  # seconds, from which on times are given in hours
 _CLASSES = 64  # of rows by size, which are priced one by one
 _STEP = 100  # tokens, for the price of one more token
 _OTHER_MODEL = Tokens(0.1, 0.25)  # relative standard deviations: another tokenizer, another manner
@@ -286,115 +282,3 @@ def estimated_line(
 
 def _with_margin(value: float, margin: float) -> Range:
     return Range(value, value * (1 - margin), value * (1 + margin))
-
-
-def format_line(line: QuoteLine) -> str:
-    """Return tokens, dollars and minutes as one line for people."""
-    cached = f" ({line.cached_share:.0%} from the prompt cache)" if line.cached_share >= 0.005 else ""
-    parts = [f"about {format_tokens(line.prompt_tokens.middle)} tokens in{cached}"]
-    if line.answer_tokens.middle:
-        parts.append(f"{format_tokens(line.answer_tokens.middle)} out")
-    if line.dollars is None:
-        parts.append("cost unknown (no price for this model)")
-    else:
-        dollars = format_dollar_range(line.dollars.low, line.dollars.high)
-        parts.append(f"{dollars} (prices of {price_date()})" if " to " in dollars else dollars)
-    if line.minutes is not None:
-        parts.append(_format_minutes(line.minutes))
-    return ", ".join(parts)
-
-
-def _format_minutes(minutes: Range) -> str:
-    """Return `3 to 5 min`, `up to 3 min`, `under 1 min`, or `4.1 h to 5.6 h`."""
-    if minutes.high * 60 >= _HOURS:
-        low, high = format_duration(minutes.low * 60), format_duration(minutes.high * 60)
-    else:
-        if minutes.high < 1:
-            return "under 1 min"
-        low, high = (f"{each:,.0f}" for each in minutes[1:])
-        if minutes.low < 1:
-            return f"up to {high} min"
-        return f"{low} to {high} min" if low != high else f"{high} min"
-    return f"{low} to {high}" if low != high else high
-
-
-def budget_line(context: RunContext, line: QuoteLine, rows: float, total: int, report: Report) -> str:
-    """Return for how many rows the budget is enough, and how long all of them take: "" without a budget or a limit.
-
-    `line` says what the `rows` take that are still to be asked; `total` are all rows of the run, `report` its numbers.
-    """
-    options, parts, rows = context.options, [], round(rows)
-    if options.max_cost is not None and line.dollars is not None and line.dollars.high and rows:
-        left, budget = max(0.0, _dollars_left(context, report)), format_budget(options.max_cost)
-        fewest, most = (min(rows, int(rows * left / each)) for each in (line.dollars.high, line.dollars.low or 1e-9))
-        answer = context.price.max_cost(0, context.config.max_tokens or 0) if context.price is not None else 0.0
-        if left < answer:
-            return f"{budget} leaves less than one answer may cost (${answer:.4f}): raise it, or lower --max-tokens."
-        enough = [f"{_round_down(each + total - rows):,}" if each < rows else f"{total:,}" for each in (fewest, most)]
-        about = enough[0] if enough[0] == enough[1] else " to ".join(enough)
-        parts.append(f"{budget} is enough for {'all' if fewest >= rows else f'about {about} of'} {total:,} rows")
-    if options.max_requests is not None:
-        left = max(0, options.max_requests - report.spending.requests - report.unfinished_calls)
-        if left < rows:
-            requests = pluralize(options.max_requests, "request is", "requests are")
-            parts.append(f"{requests} enough for at most {total - rows + left:,} of {total:,} rows")
-    if parts and line.minutes is not None and line.minutes.middle >= 1:
-        at = f"at {limit:,.0f} requests/min " if (limit := Speed.of(context).requests_per_minute) else ""
-        parts.append(f"{at}about {format_duration(line.minutes.middle * 60)} for all")
-    return "; ".join(parts) + ("." if parts else "")
-
-
-def _round_down(count: float) -> int:
-    """Return a number with two digits and zeros."""
-    step: int = 10 ** max(0, len(str(int(count))) - 2)
-    return int(count) // step * step
-
-
-def _dollars_left(context: RunContext, report: Report) -> float:
-    """Return what is left of `--max-cost` after all that earlier sessions have spent, or may have."""
-    spent = (report.cost or 0.0) + report.spending.unknown_cost + report.unfinished_cost[0]
-    return (context.options.max_cost or 0.0) - spent
-
-
-def confirm_cost(context: RunContext, line: QuoteLine, report: Report, observer: Observer) -> None:
-    """Ask a person before much money is spent. Raises `DeclinedError` if the answer is no.
-
-    That is more than the budget, or without a budget more than `ask_above` dollars. Nobody is asked with `--yes`, or
-    where there is no terminal: a batch job must not wait for an answer, and its limits are in its command.
-    """
-    options, dollars = context.options, line.dollars
-    if options.yes or options.offline or dollars is None or not dollars.high:
-        return
-    cost = format_dollar_range(dollars.low, dollars.high)
-    if options.max_cost is not None:
-        left = _dollars_left(context, report)
-        if dollars.high <= left:
-            return
-        question = f"This may cost {cost}, and the run stops once {format_budget(options.max_cost)} is spent. Start?"
-    elif dollars.high > context.config.ask_above:
-        question = f"This may cost {cost}, and no --max-cost is set. Start?"
-    else:
-        return
-    if observer.confirm(question) is False:
-        raise DeclinedError("Not started: nothing was sent. (--yes starts without a question.)")
-
-
-def line_cells(line: QuoteLine) -> tuple[str, ...]:
-    """Return a line as the cells of a table: name, tokens in, cached share, tokens out, dollars and minutes."""
-    cached = f"{line.cached_share:.0%}" if line.cached_share else "-"
-    dollars = minutes = "-"
-    if line.dollars is not None and line.dollars.high < 0.01:
-        dollars = "under $0.01" if line.dollars.high else "$0"
-    elif line.dollars is not None:
-        digits = 0 if line.dollars.middle >= 100 else 2 if line.dollars.middle >= 0.1 else 3
-        middle, low, high = (f"{each:,.{digits}f}" for each in line.dollars)
-        dollars = f"${middle} ({low}-{high})" if low != high else f"${middle}"
-    if line.minutes is not None:
-        digits = 0 if line.minutes.middle >= 10 else 1
-        middle, low, high = (f"{each:,.{digits}f}" for each in line.minutes)
-        minutes = f"{middle} ({low}-{high})" if low != high else middle
-    return line.name, _with_error(line.prompt_tokens), cached, _with_error(line.answer_tokens), dollars, minutes
-
-
-def _with_error(tokens: Range) -> str:
-    return f"{format_tokens(tokens.middle, short=True)} ±{tokens.margin:.0%}"

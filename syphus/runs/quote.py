@@ -28,10 +28,7 @@ from syphus.runs.cost_estimate import (
     CostEstimator,
     QuoteLine,
     Speed,
-    budget_line,
     example_answer_tokens,
-    format_line,
-    line_cells,
     warm_keys,
 )
 from syphus.runs.generate import GenerateStage
@@ -39,7 +36,6 @@ from syphus.runs.prepare import PreparedRun
 from syphus.runs.run_settings import stored_limits
 from syphus.runs.session import DEFAULT_ROUNDS
 from syphus.runs.token_forecast import AnsweredRow, RowSize, TokenModel, Tokens, fit
-from syphus.text import align_columns, format_dollars, pluralize
 from syphus.types import Outcome, PromptImage, Query, State
 
 STAGE = GenerateStage.name
@@ -330,71 +326,3 @@ def _lines(estimator: CostEstimator, survey: Survey) -> Iterator[QuoteLine]:
         yield estimator.line(BY_BATCH, sizes, survey.to_ask, cached=False, is_batch=True)
     for number, other in enumerate(estimator.models[1:], 1):
         yield estimator.line(other.name, [row.size(number) for row in survey.pending], survey.to_ask, number)
-
-
-def opening_lines(prepared: PreparedRun, report: Report, quote: Quote | None) -> list[str]:
-    """Return the lines that say before a session what will happen and what it will cost.
-
-    Without a `quote`, all pending rows bring their own pairs, and nothing is sent.
-    """
-    options, counts, config = prepared.options, report.counts, prepared.config
-    examples = sum(message["role"] == "assistant" for message in prepared.template.in_context)
-    what = f"{pluralize(counts.total, 'query', 'queries')}, {pluralize(examples, 'in-context example')}"
-    source = "no requests: the rows already have their pairs"
-    if quote is not None:
-        effort = prepared.settings.get("reasoning_effort")
-        source = f"{config.model}{f' (reasoning effort {effort})' if effort else ''} at {prepared.endpoint}"
-    lines = [f"{options.name} {options.dataset_version}: {what}, {source}"]
-    if report.sessions:
-        pending = counts.states[State.PENDING]
-        reusable = quote.survey.reusable if quote is not None else counts.total - pending
-        left = f"{counts.total - round(reusable):,} to go"
-        lines.append(f"Resuming: {reusable:,.0f} of {counts.total:,} answers reusable, {left}{crash_warning(report)}.")
-    if quote is None:
-        return lines
-    if not all(endpoint.verify_tls for endpoint in config.endpoints):
-        lines.append("TLS certificates are NOT checked (verify_tls: false): anybody on the network can read the key.")
-    if not options.offline:
-        lines.append(f"{format_line(quote.lines[0])}, {_origin(quote)}")
-        lines.append(budget_line(prepared, quote.lines[0], quote.survey.to_ask, counts.total, report))
-    return [line for line in lines if line]
-
-
-def _origin(quote: Quote) -> str:
-    if quote.answers:
-        return f"learnt from {pluralize(quote.answers, 'answer')}"
-    if round(quote.survey.to_ask) < 2 * PILOT_ROWS:
-        return "by estimate"
-    return f"by estimate (`quote --pilot {PILOT_ROWS}` is closer)"
-
-
-def crash_warning(report: Report) -> str:
-    """Return a warning if a crash cut off calls, which may have been billed although no answer arrived; or ""."""
-    if not report.unfinished_calls:
-        return ""
-    requests = pluralize(report.unfinished_calls, "request")
-    return f"; up to {requests} in flight when it was killed may have been billed without an answer"
-
-
-def quote_lines(quote: Quote) -> list[str]:
-    """Return a quote as a table with its notes."""
-    survey = quote.survey
-    about = "" if survey.exact else "about "
-    left = f"{about}{survey.to_ask:,.0f} to ask"
-    lines = [f"{quote.dataset} {quote.version}: {survey.reusable:,.0f} of {survey.queries:,} answers reusable, {left}"]
-    others = [
-        f"{about}{count:,.0f} {what}"
-        for count, what in (
-            (survey.shared, "share the answer of an identical query"),
-            (survey.unasked, "need no request"),
-        )
-        if round(count)
-    ]
-    lines += [", ".join(others)] if others else []
-    if not round(survey.to_ask):
-        return [*lines, *quote.notes]
-    spent = f"; {format_dollars(quote.spent)} spent so far" if quote.spent else ""
-    lines.append(f"90% intervals, {_origin(quote)}{spent}:")
-    head = ("", "tokens in", "cached", "out", "dollars", "minutes")
-    lines += align_columns([head, *map(line_cells, quote.lines)], 1)
-    return [*lines, *quote.notes]

@@ -30,11 +30,11 @@ from syphus.ledger.sessions import answering_session, get_meta, last_settings, s
 from syphus.ledger.store import FILE, Store, open_for_reading
 from syphus.ledger.summary import average_size
 from syphus.pipeline.observer import Observer
-from syphus.runs.cost_estimate import QuoteLine, confirm_cost, estimated_line, format_line
+from syphus.runs.cost_estimate import QuoteLine, estimated_line
+from syphus.runs.cost_text import confirm_cost, crash_warning, format_line
 from syphus.runs.generate import GenerateStage
 from syphus.runs.model_life import only_model
 from syphus.runs.prepare import EndpointContext, RunContext, go_on_as_begun, prepare_endpoint
-from syphus.runs.quote import crash_warning
 from syphus.runs.run_log import keep_log
 from syphus.runs.run_settings import TRANSLATE, changed_settings, keep_command, sampling_settings, stored_prices
 from syphus.runs.session import StageRunner, open_run_folder

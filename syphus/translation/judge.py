@@ -26,7 +26,8 @@ from syphus.ledger.sessions import get_meta, set_meta
 from syphus.ledger.store import Store
 from syphus.ledger.summary import average_size
 from syphus.pipeline.observer import Observer
-from syphus.runs.cost_estimate import estimated_line, format_line
+from syphus.runs.cost_estimate import estimated_line
+from syphus.runs.cost_text import format_line
 from syphus.runs.judge import JUDGE_TEMPERATURE, JudgeStage, Rubric
 from syphus.runs.prepare import RunContext
 from syphus.runs.session import StageRunner

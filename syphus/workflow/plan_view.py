@@ -9,7 +9,7 @@ from syphus import api
 from syphus.errors import SyphusError
 from syphus.formats.report import Report, StageExpense
 from syphus.progress import PlainObserver
-from syphus.runs.quote import quote_lines
+from syphus.runs.cost_text import quote_lines
 from syphus.text import align_columns, format_spent, pluralize, printable, short_path
 from syphus.types import State
 from syphus.workflow.gates import read_gate

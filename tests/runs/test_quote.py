@@ -26,7 +26,8 @@ from syphus.errors import ConfigError, NoEndpointError, UsageError
 from syphus.exchange import Usage
 from syphus.plugins.prompts import PromptTemplate
 from syphus.runs.cost_estimate import AskedModel, CostEstimator, Speed
-from syphus.runs.quote import PendingRow, Quote, Survey, choose_pilot, quote_lines
+from syphus.runs.cost_text import quote_lines
+from syphus.runs.quote import PendingRow, Quote, Survey, choose_pilot
 from syphus.runs.token_forecast import MIN_ANSWERS, AnsweredRow, Rows, RowSize, Tokens, fit
 from syphus.text import format_dollar_range
 from syphus.types import State
