@@ -22,9 +22,9 @@ from syphus.formats.translation_report import (
 )
 from syphus.formats.translation_report import as_json as translation_as_json
 from syphus.io.durable import replace_file
+from syphus.ledger.controls import ControlChange
 from syphus.ledger.relations import describe_relation
 from syphus.ledger.sessions import (
-    ControlChange,
     Session,
     all_settings,
     count_sessions,

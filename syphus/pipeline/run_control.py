@@ -16,8 +16,8 @@ from functools import partial
 from typing import Protocol
 
 from syphus.ledger.control_desk import STOP, ControlDesk, ControlName, ControlRequest, ControlSettings
+from syphus.ledger.controls import ControlChange, SessionControls, write_changes
 from syphus.ledger.records import Records
-from syphus.ledger.sessions import ControlChange, SessionControls, write_changes
 from syphus.ledger.store import Store
 from syphus.pipeline.admission import AdmissionController
 from syphus.pipeline.concurrency import Stoppable, guard

@@ -24,8 +24,8 @@ from syphus.ledger.control_desk import (
     new_request,
     process_name,
 )
+from syphus.ledger.controls import ControlChange, SessionControls, all_changes, changes_of_request, read_controls
 from syphus.ledger.schema import PACE_SECONDS
-from syphus.ledger.sessions import ControlChange, SessionControls, all_changes, changes_of_request, read_controls
 from syphus.ledger.store import LockHolder, Store, is_working, lock_holder, open_for_reading
 from syphus.types import State
 

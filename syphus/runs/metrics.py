@@ -18,8 +18,8 @@ from syphus.config.pricing import Prices
 from syphus.errors import SyphusError
 from syphus.formats.report import Report, make_report
 from syphus.formats.translation_report import TRANSLATE_STAGE
+from syphus.ledger.controls import read_controls
 from syphus.ledger.records import ANSWERED, LATENCY_STEPS
-from syphus.ledger.sessions import read_controls
 from syphus.ledger.store import Store, is_working, open_for_reading
 from syphus.ledger.summary import EndpointUse, has_parts
 from syphus.runs.run_settings import GENERATE, stored_prices

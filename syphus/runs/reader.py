@@ -17,10 +17,10 @@ from syphus.formats.related_pairs import pairs_with_context
 from syphus.formats.report import Report, as_json, make_report
 from syphus.formats.translation_report import TRANSLATE_STAGE
 from syphus.io.text_files import missing
+from syphus.ledger.controls import SessionControls, read_controls
 from syphus.ledger.parts import chunk_id
 from syphus.ledger.results import answered_queries, describe_query, raw_answers
 from syphus.ledger.reviewed import ReviewCounts, ReviewRecord, count_run_reviews, read_reviews
-from syphus.ledger.sessions import SessionControls, read_controls
 from syphus.ledger.store import FILE, Store, is_working, open_for_reading
 from syphus.runs.control import WorkingProcess, working_now
 from syphus.runs.failures import Failures, read_failures

@@ -37,9 +37,9 @@ from syphus.formats.report import Report, make_report
 from syphus.formats.run_files import PAIRS_FILE, PairsFile
 from syphus.images.prompt.attachments import IMAGES_FOLDER
 from syphus.ledger.control_desk import ControlName, ControlSettings
+from syphus.ledger.controls import SessionControls, read_controls
 from syphus.ledger.records import Records
 from syphus.ledger.sessions import (
-    SessionControls,
     Settings,
     begin_session,
     end_session,
@@ -47,7 +47,6 @@ from syphus.ledger.sessions import (
     get_meta,
     has_sessions,
     last_settings,
-    read_controls,
     set_meta,
 )
 from syphus.ledger.shards import open_requests

@@ -13,9 +13,10 @@ from syphus.config.pricing import Prices
 from syphus.exchange import Usage
 from syphus.formats.report import Report, as_json, make_report
 from syphus.formats.translation_report import TRANSLATE_STAGE, known_languages
+from syphus.ledger.controls import read_controls
 from syphus.ledger.records import ANSWERED
 from syphus.ledger.schema import PACE_SECONDS
-from syphus.ledger.sessions import has_open_session, read_controls
+from syphus.ledger.sessions import has_open_session
 from syphus.ledger.store import Store, is_working
 from syphus.ledger.summary import has_parts
 from syphus.runs.control import working_now

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import orjson
 
 from syphus.formats.report import CALIBRATION_META
-from syphus.ledger.agreement import measure_agreement
+from syphus.ledger.reviewed import measure_agreement
 from syphus.ledger.reviews import JUDGEMENTS, ReviewLog, ReviewState, review_of
 from syphus.ledger.serialization import load_stored_pairs
 from syphus.ledger.sessions import get_meta

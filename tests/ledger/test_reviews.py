@@ -14,7 +14,7 @@ import pytest
 from harness import HERE
 
 from syphus.errors import InputError, StorageError
-from syphus.ledger.agreement import measure_agreement
+from syphus.ledger.reviewed import measure_agreement
 from syphus.ledger.reviews import (
     FILE,
     NewDecision,
