@@ -29,14 +29,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from syphus.formats.export_images import image_suffix
 from syphus.formats.mimicit.ids import check_unique
 from syphus.formats.source import ExportSource, turns
 from syphus.io.durable import storage_faults
 from syphus.io.media import safe_stem
-from syphus.io.parquet import require_pyarrow, write_rows
+from syphus.io.parquet import Arrow, require_pyarrow, write_rows
 from syphus.ledger.results import QueryResult, conversations
 from syphus.model_names import is_simulated
 
@@ -128,7 +127,7 @@ def _images(source: ExportSource, result: QueryResult) -> list[dict[str, object]
 
 
 def _write_with_images(
-    folder: Path, stem: str, columns: Mapping[str, Any], rows: Iterable[dict[str, object]]
+    folder: Path, stem: str, columns: Mapping[str, Arrow], rows: Iterable[dict[str, object]]
 ) -> list[str]:
     """Write rows with embedded images to files of half a GB; return their names, `STEM-00000-of-00002.parquet`."""
     pyarrow = require_pyarrow("Parquet")
@@ -149,14 +148,14 @@ def _write_with_images(
     return names
 
 
-def _features(columns: Mapping[str, Any]) -> dict[bytes, bytes]:
+def _features(columns: Mapping[str, Arrow]) -> dict[bytes, bytes]:
     """Return the metadata by which `datasets` knows the images: its features, in a form that all versions read."""
     features: dict[str, object] = {name: _feature(kind) for name, kind in columns.items()}
     features[_IMAGES] = [{"_type": "Image"}]
     return {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
 
 
-def _feature(kind: Any) -> object:
+def _feature(kind: Arrow) -> object:
     if hasattr(kind, "value_type"):
         return [_feature(kind.value_type)]
     if kind.num_fields:
@@ -164,13 +163,13 @@ def _feature(kind: Any) -> object:
     return {"dtype": str(kind), "_type": "Value"}
 
 
-def _leaves(schema: Any) -> Iterator[str]:
+def _leaves(schema: Arrow) -> Iterator[str]:
     """Yield the columns of a file as Parquet calls them, as `images.list.element.bytes`."""
     for field in schema:
         yield from _leaves_of(field.name, field.type)
 
 
-def _leaves_of(path: str, kind: Any) -> Iterator[str]:
+def _leaves_of(path: str, kind: Arrow) -> Iterator[str]:
     if hasattr(kind, "value_type"):
         yield from _leaves_of(f"{path}.list.element", kind.value_type)
     elif kind.num_fields:
@@ -183,13 +182,13 @@ def _leaves_of(path: str, kind: Any) -> Iterator[str]:
 class _Files:
     """Parquet files that are written one after another, in groups of rows of a few MB."""
 
-    def __init__(self, pyarrow: Any, path: Path, schema: Any) -> None:
+    def __init__(self, pyarrow: Arrow, path: Path, schema: Arrow) -> None:
         self._pyarrow = pyarrow
         self._path = path
         self._schema = schema
         self._rows: list[dict[str, object]] = []
         self._group_bytes = self._file_bytes = 0
-        self._writer: Any = None
+        self._writer: Arrow = None
         self.paths: list[Path] = []
 
     def add(self, row: dict[str, object]) -> None:
@@ -227,7 +226,7 @@ class _Files:
             self.close()
             self._file_bytes = 0
 
-    def _open(self) -> Any:
+    def _open(self) -> Arrow:
         """Open a file. Images are compressed already; statistics of them would be images."""
         compression = {f"{_IMAGES}.list.element.bytes": "none"}
         texts = [name for name in _leaves(self._schema) if name not in compression]

@@ -16,13 +16,13 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from syphus.errors import ImageError, InputError
 from syphus.images.index import ImageLocation
 from syphus.io.media import media_kind
-from syphus.io.parquet import require_pyarrow
+from syphus.io.parquet import Arrow, require_pyarrow
 
 BASE64, IMAGE, IMAGES, ID = "base64", "image", "images", "id"
 INDEX = "__index_level_0__"  #: how pandas calls an index without a name
@@ -135,7 +135,7 @@ class StoreColumns(NamedTuple):
     of_pairs: bool = False
 
 
-def store_columns(schema: Any) -> StoreColumns | None:
+def store_columns(schema: Arrow) -> StoreColumns | None:
     """Return the columns of an image store by its Arrow schema; None if it has no column of text ids.
 
     The image column may still be missing: check `schema.names`.
@@ -152,7 +152,7 @@ def store_columns(schema: Any) -> StoreColumns | None:
     return StoreColumns(ids, IMAGE if raw else BASE64, raw)
 
 
-def has_pair_images(schema: Any) -> bool:
+def has_pair_images(schema: Arrow) -> bool:
     """Return whether a table of pairs has the images themselves in its column `images`, by its Arrow schema."""
     kind = schema.field(IMAGES).type if {ID, IMAGES} <= set(schema.names) else None
     return hasattr(getattr(kind, "value_type", None), "get_field_index")
@@ -165,14 +165,14 @@ def pair_images(pair: object, images: object) -> Iterator[tuple[str, object]]:
         yield PurePosixPath(file).stem if isinstance(file, str) and file else f"{pair}_{number}", image
 
 
-def index_column(schema: Any) -> str:
+def index_column(schema: Arrow) -> str:
     """Return the index column that pandas noted in the file, or else the one with its usual name."""
     noted = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
     names = [name for name in noted if isinstance(name, str)]
     return str(next(iter((*names, *(name for name in _INDEXES if name in schema.names))), ""))
 
 
-def batch_images(batch: Any, columns: StoreColumns, seen: set[str]) -> Iterator[tuple[Any, object]]:
+def batch_images(batch: Arrow, columns: StoreColumns, seen: set[str]) -> Iterator[tuple[Arrow, object]]:
     """Yield the ids and images of a batch of rows. Images of pairs that are in `seen` are left out; it grows."""
     rows = zip(batch.column(columns.ids).to_pylist(), batch.column(columns.images).to_pylist(), strict=True)
     if not columns.of_pairs:
@@ -185,7 +185,7 @@ def batch_images(batch: Any, columns: StoreColumns, seen: set[str]) -> Iterator[
                 yield image_id, image
 
 
-def _pair_locations(file: Any, columns: StoreColumns, number: int, group: int) -> Iterator[tuple[str, int, int, int]]:
+def _pair_locations(file: Arrow, columns: StoreColumns, number: int, group: int) -> Iterator[tuple[str, int, int, int]]:
     table = file.read_row_group(group, columns=[columns.ids, columns.images])
     pairs = zip(table.column(columns.ids).to_pylist(), table.column(columns.images).to_pylist(), strict=True)
     for row, (pair, images) in enumerate(pairs):
@@ -199,8 +199,8 @@ class ParquetStore:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._pyarrow = require_pyarrow("An image store of Parquet")
         self._paths = paths
-        self._open: OrderedDict[int, tuple[Any, StoreColumns]] = OrderedDict()
-        self._groups: OrderedDict[tuple[int, int], Any] = OrderedDict()  # by file and number
+        self._open: OrderedDict[int, tuple[Arrow, StoreColumns]] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, int], Arrow] = OrderedDict()  # by file and number
 
     def locations(self) -> Iterator[tuple[str, int, int, int]]:
         """Yield (id, file number, row group, row) of every image."""
@@ -251,7 +251,7 @@ class ParquetStore:
                 sizes += [file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)]
         return max(sizes)
 
-    def _group(self, location: ImageLocation) -> Any:
+    def _group(self, location: ImageLocation) -> Arrow:
         """Return the images of a group of rows. The latest groups are kept: images are mostly read in their order."""
         key = location.part, location.a
         if key in self._groups:
@@ -271,7 +271,7 @@ class ParquetStore:
         while self._open:
             self._open.popitem()[1][0].close()
 
-    def _file(self, number: int) -> tuple[Any, StoreColumns]:
+    def _file(self, number: int) -> tuple[Arrow, StoreColumns]:
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
@@ -290,7 +290,7 @@ class ParquetStore:
 
 
 @contextmanager
-def _input_errors(pyarrow: Any, path: Path) -> Iterator[None]:
+def _input_errors(pyarrow: Arrow, path: Path) -> Iterator[None]:
     try:
         yield
     except (pyarrow.ArrowException, OSError) as error:

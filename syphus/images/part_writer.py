@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from syphus.errors import ImageError
 from syphus.images import index
@@ -18,7 +17,7 @@ from syphus.images.convert_state import ConversionState
 from syphus.images.parquet_store import BASE64, ID, IMAGE, INDEX, to_base64
 from syphus.images.store import read_images
 from syphus.io.durable import replace_file, storage_faults, sync_folder
-from syphus.io.parquet import require_pyarrow
+from syphus.io.parquet import Arrow, require_pyarrow
 
 PARTIAL = ".part.partial"  #: the part that is being written
 GROUP_BYTES = 2_000_000  #: of a row group, all of which is read for one image
@@ -41,7 +40,7 @@ class PartWriter:
         self._raw = layout == "datasets"
         self._schema = schema(self._pyarrow, self._raw, note)
         self._temporary = folder / PARTIAL
-        self._writer: Any = None
+        self._writer: Arrow = None
         self.part = part
         self._start()
 
@@ -117,7 +116,7 @@ class PartWriter:
         self._clear()
 
 
-def parquet_writer(pyarrow: Any, file: object, schema: Any) -> Any:
+def parquet_writer(pyarrow: Arrow, file: object, schema: Arrow) -> Arrow:
     """Return a writer of one row group per batch. Only ids get statistics: the bounds of images would be images."""
     raw = IMAGE in schema.names
     ids = ID if raw else INDEX
@@ -131,7 +130,7 @@ def parquet_writer(pyarrow: Any, file: object, schema: Any) -> Any:
     )
 
 
-def schema(pyarrow: Any, raw: bool, note: str) -> Any:
+def schema(pyarrow: Arrow, raw: bool, note: str) -> Arrow:
     """Return the Arrow schema of a store, with the metadata that pandas or `datasets` look for."""
     text = pyarrow.string()
     if raw:
@@ -143,7 +142,7 @@ def schema(pyarrow: Any, raw: bool, note: str) -> Any:
     return pyarrow.schema([(BASE64, text), (INDEX, text)], metadata={**metadata, _NOTE_KEY: note.encode()})
 
 
-def read_note(pyarrow: Any, path: Path) -> str:
+def read_note(pyarrow: Arrow, path: Path) -> str:
     """Return the note in a file that this module wrote; "" for any other file."""
     try:
         metadata = pyarrow.parquet.read_schema(path).metadata or {}
@@ -184,7 +183,7 @@ def join_parquet(parts: Sequence[Path], target: Path) -> None:
             _copy_groups(pyarrow, part, schema, writer)
 
 
-def _copy_groups(pyarrow: Any, part: Path, schema: Any, writer: Any) -> None:
+def _copy_groups(pyarrow: Arrow, part: Path, schema: Arrow, writer: Arrow) -> None:
     with pyarrow.parquet.ParquetFile(part) as source:
         for number in range(source.num_row_groups):
             table = source.read_row_group(number, use_threads=False)

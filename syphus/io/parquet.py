@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -14,11 +14,13 @@ from syphus.errors import ConfigError
 from syphus.io.durable import replace_file
 from syphus.text import install_hint
 
+Arrow: TypeAlias = Any  #: the module pyarrow, or a schema, type, table or file of it: it has no types
+
 _GROUP = 20_000  # rows held at once as Arrow data
 _BATCH = 250  # rows held at once as Python objects, which take ten times the space
 
 
-def require_pyarrow(what: str) -> Any:  # a module without types
+def require_pyarrow(what: str) -> Arrow:
     """Return the module `pyarrow`. Raises `ConfigError` if it is not installed; `what` says what needs it."""
     try:
         import pyarrow.json
@@ -28,7 +30,9 @@ def require_pyarrow(what: str) -> Any:  # a module without types
     return pyarrow
 
 
-def write_rows(path: Path, columns: Mapping[str, Any], rows: Iterator[tuple[object, ...]], group: int = _GROUP) -> None:
+def write_rows(
+    path: Path, columns: Mapping[str, Arrow], rows: Iterator[tuple[object, ...]], group: int = _GROUP
+) -> None:
     """Write rows to a Parquet file with zstd compression and `group` rows per row group.
 
     `columns` maps names to Arrow types. Raises `ConfigError` without pyarrow, `StorageError` if the disk fails.
@@ -41,7 +45,7 @@ def write_rows(path: Path, columns: Mapping[str, Any], rows: Iterator[tuple[obje
             writer.write_table(pyarrow.concat_tables(group_tables))
 
 
-def _tables(pyarrow: Any, schema: Any, rows: Iterator[tuple[object, ...]]) -> Iterator[Any]:
+def _tables(pyarrow: Arrow, schema: Arrow, rows: Iterator[tuple[object, ...]]) -> Iterator[Arrow]:
     """Convert rows to Arrow tables through JSON: `pyarrow.array` would import pandas if installed (60 MB)."""
     types = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
     while batch := list(islice(rows, _BATCH)):
