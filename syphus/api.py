@@ -152,10 +152,10 @@ def try_rows(dataset: Dataset, count: int = 3, *, sample: bool = False, **option
 def resume(
     folder: StrPath, *, from_: StrPath = "", **options: Unpack[RunOptions]
 ) -> CompletedRun | CompletedTranslation:
-    """Go on with the newest command of a run, a run or its translation, from any folder.
+    """Continue the newest command of a run, a run or its translation, from any folder.
 
     `options` replace those that it was given. With `from_`, the folder is made from the newest snapshot at that path or
-    URL first, and snapshots go on there. Raises what `run` does, and `RunError` if the run keeps no command, or if
+    URL first, and snapshots continue there. Raises what `run` does, and `RunError` if the run keeps no command, or if
     there is no snapshot.
     """
     from syphus.pipeline.observer import call

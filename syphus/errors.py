@@ -147,7 +147,7 @@ class WaitingError(SyphusError):
 
 
 class GateError(SyphusError):
-    """A pipeline waits at a gate for the decisions of people. The same command goes on once they are there."""
+    """A pipeline waits at a gate for the decisions of people. The same command continues once they are there."""
 
     exit_code = 6
 

@@ -228,7 +228,7 @@ class BatchRun:
         return held or (maker.gathered > before and not self._plan.by_hand)
 
     async def _take_up_open_shards(self) -> None:
-        """Go on with the shards of earlier sessions."""
+        """Continue with the shards of earlier sessions."""
         shards = [shard for shard in self._open_shards() if shard.state is not ShardState.BY_HAND]
         if not shards:
             return

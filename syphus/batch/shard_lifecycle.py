@@ -1,6 +1,6 @@
 """Takes each shard through its states: creation, polling, download, reading the results.
 
-Every step is committed before the next one begins, so that a run which is killed anywhere goes on from there.
+Every step is committed before the next one begins, so that a run which is killed anywhere continues from there.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ parameters.py        command-line options from the fields of `Options`, in group
 pipeline_commands.py `run`: several commands in a row, from one file
 quality_commands.py  `balance`: choosing a subset of pairs
 run_commands.py      the commands that look at a run: status, rows, failures, runs; and try
-snapshot_commands.py going on with a run, also from a snapshot: resume, snapshot
+snapshot_commands.py continuing a run, also from a snapshot: resume, snapshot
 streams.py           stdout and stderr, in any state
 summary.py           what people read about a run, a translation, a conversion and a preview
 usage.py             what is wrong with a command line, and the remedy

@@ -1,4 +1,4 @@
-"""Going on with a run, also from a snapshot on another machine: `resume` and `snapshot`.
+"""Continuing a run, also from a snapshot on another machine: `resume` and `snapshot`.
 
 This module is loaded for `--help`: what a command needs besides its declaration is imported in its function.
 """

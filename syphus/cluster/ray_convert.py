@@ -209,7 +209,7 @@ def decode_part(options: EncodeOptions, timeout: float, jobs: list[ImageJob]) ->
             if size >= _ANSWER_BYTES:
                 yield answer
                 answer, size = [], 0
-    except BaseException:  # it was stopped within a file, and would go on with it in the next task
+    except BaseException:  # it was stopped within a file, and would continue with it in the next task
         _decoder.cache_clear()
         decoder.close()
         raise

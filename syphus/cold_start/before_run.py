@@ -1,6 +1,6 @@
 """In-context examples for the main job: those of the prompt, those that a cold start has found, or a search for some.
 
-Rows that are tried before that are asked with the prompt as it is. They keep their answers if the run goes on without
+Rows that are tried before that are asked with the prompt as it is. They keep their answers if the run continues without
 examples, and are asked again if it finds some: all rows of a run have one prompt.
 """
 

@@ -62,7 +62,7 @@ def for_new_run(config: Config) -> Config:
 
 
 def as_begun(config: Config, before: Mapping[str, object]) -> Config:
-    """Return the config of a run that goes on: what the user leaves open is as in its settings `before`.
+    """Return the config of a run that continues: what the user leaves open is as in its settings `before`.
 
     That is the model, if none is named, and the reasoning effort. A run that began before there were efforts sends
     none, so that its requests stay the same.
@@ -78,7 +78,7 @@ def as_begun(config: Config, before: Mapping[str, object]) -> Config:
 def resolve_sampling(config: Config) -> Sampling:
     """Return what is sent with the settings of a config.
 
-    Without an effort, or with one in `extra_body`, all is sent as the user set it: so runs go on that began before
+    Without an effort, or with one in `extra_body`, all is sent as the user set it: so runs continue that began before
     there were efforts.
     """
     family = model_family(config)
@@ -111,7 +111,7 @@ def check_fields(config: Config) -> None:
     Models that are not in the table may know other efforts.
     """
     if config.model != config.model.strip():
-        raise ConfigError(f"The model {config.model!r} has blanks around its name; take them away.")
+        raise ConfigError(f"The model {config.model!r} has blanks around its name; remove them.")
     is_known = model_family(config) is not None
     for name, values in _VALUES.items():
         value = config.extra_body.get(name)

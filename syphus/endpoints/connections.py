@@ -103,7 +103,7 @@ def too_large() -> NoReplyError:
 async def wait_awake(work: Coroutine[Any, Any, T], seconds: float) -> T:
     """Return the result of `work`. Raises `TimeoutError`, and cancels it, once this process was awake for `seconds`.
 
-    The limit is a number of ticks: a process that was stopped, or whose machine slept, gets only one when it goes on.
+    The limit is a number of ticks: a process that was stopped, or whose machine slept, gets only one when it continues.
     """
     task = asyncio.ensure_future(work)
     try:

@@ -216,7 +216,7 @@ class ControlDesk:
         stem = name.removesuffix(_SUFFIX)
         try:
             if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_BYTES:
-                raise ValueError("no file of Syphus")
+                raise ValueError("not a file that Syphus wrote")
             values = orjson.loads(path.read_bytes())
             who = str(values["who"])[:_MAX_WHO]
             request = ControlRequest(

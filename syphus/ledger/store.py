@@ -115,7 +115,7 @@ class Store:
             yield from self._reader.execute(sql, values)
 
     def read_in_batches(self, sql: str, *values: object, after: int = -1, size: int = 256) -> Iterator[list[Columns]]:
-        """Yield the rows of a query in lists of up to `size`, so that commits can go on in between.
+        """Yield the rows of a query in lists of up to `size`, so that commits can continue in between.
 
         The first column must be an integer that the rows are sorted by, and the last two parameters of `sql` are the
         value to continue after and the limit: `... AND position > ? ORDER BY position LIMIT ?`.

@@ -202,8 +202,8 @@ class Budget:
         if not price.knows_tier(tier):
             factor = price.tier_factor(tier)
             billing.say(
-                f"The server names the service tier {tier!r}, whose price is not known: it is counted as the dearest "
-                f"known one, at {factor:g} times the price. Set it under `prices:`, as `tiers:` of {model}."
+                f"The server names the service tier {tier!r}, whose price is not known: the most expensive known "
+                f"one counts, at {factor:g} times the price. Set it under `prices:`, as `tiers:` of {model}."
             )
         dearer = self._expect(price, tier if price.tier_factor(tier) > 1 else billing.tier)
         if dearer and self.max_cost is not None:

@@ -53,7 +53,7 @@ def canned_suspect(item: WorkItem, result: SendResult, outcome: Outcome, answer:
     kind = signature(text)
     said = one_line(text, 120) or "an empty text"
     error = ProviderError(
-        f"{result.endpoint_state.endpoint.host} says the same to different rows, and it is of no use: {said}. "
+        f"{result.endpoint_state.endpoint.host} gives different rows the same useless reply: {said}. "
         "Check the model and the settings, then run the same command again."
     )
     return Suspect(item, result, kind, error, outcome, answer)

@@ -92,7 +92,7 @@ async def guard(run: Stoppable, work: Coroutine[Any, Any, None]) -> None:
     """Do some work beside a run, and stop the run if the work fails."""
     try:
         await work
-    except Exception as error:  # noqa: BLE001 - whatever it is, the run must not go on as if nothing had happened
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run must not continue as if nothing had happened
         fail(run, error)
 
 

@@ -208,7 +208,7 @@ class EndpointState:
         if self._announced_down is None and health.is_surely_down and self.disabled_by is None:
             self._announced_down = health.down_since
             why = cause.rstrip(".")
-            self.announce(f"{self.endpoint.host} is down: {why}. It is tried again every now and then.")
+            self.announce(f"{self.endpoint.host} is down: {why}. It is tried again at intervals.")
         elif self._announced_down is not None and health.down_since is None:
             self.announce(f"{self.endpoint.host} answers again, after {format_duration(now - self._announced_down)}.")
             self._announced_down = None

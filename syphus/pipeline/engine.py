@@ -251,13 +251,13 @@ def _per_minute(endpoint: EndpointConfig) -> Mapping[str, float]:
 
 
 def _report_left_out(states: Sequence[EndpointState], observer: Observer, left_out: EndpointState) -> None:
-    """Say that an endpoint is used no more, if others go on; if it was the last one, what stops the run is said."""
+    """Say that an endpoint is used no more, if others continue; if it was the last one, what stops the run is said."""
     others = [state.endpoint.host for state in states if state.disabled_by is None]
     if others:
-        go = "goes" if len(others) == 1 else "go"
+        verb = "continues" if len(others) == 1 else "continue"
         reason = str(left_out.disabled_by).rstrip(".")
         end = "" if reason.endswith(("?", "!")) else "."
-        observer.event(f"{left_out.endpoint.host} is left out: {reason}{end} {' and '.join(others)} {go} on.")
+        observer.event(f"{left_out.endpoint.host} is left out: {reason}{end} {' and '.join(others)} {verb}.")
 
 
 @contextlib.contextmanager

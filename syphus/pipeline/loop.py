@@ -374,7 +374,7 @@ class Loop:
             if (worse := self._breaker.finished(entry.row)) is not None:
                 self.stop(worse)
             if self._session.has_enough:
-                self.stop(EnoughError("There are as many accepted pairs as were wanted."))
+                self.stop(EnoughError("The wanted number of accepted pairs is reached."))
 
     async def _handle_plugin_fault(self, item: WorkItem, entry: Entry, fault: PluginFaultError) -> None:
         self._plugin_faults += 1

@@ -390,7 +390,7 @@ class _Watch:
             return f"{found}, after pauses. Probably the server keeps them for less than {rules.minutes} minutes."
         if self.writes:
             return (
-                f"{found}, and {self.writes} wrote them again. Probably something on the way changes the messages, "
+                f"{found}, and {self.writes} wrote them again. A proxy probably changes the messages, "
                 "or other programs use the same keys."
             )
         if rules.kind == "prefix":

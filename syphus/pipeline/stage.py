@@ -21,7 +21,7 @@ class Judgement(NamedTuple):
     model what was wrong; without feedback the same request is repeated. With `another_form`, the answer was not in the
     form that was asked for, and a looser one is tried, which is not a round of its own; with `alone`, too, the row was
     one of several in a request, and has one for itself next. `remedy` is what helps if the
-    first answers of a run all fail like this one; without it, the run goes on. With `repeated`, the same
+    first answers of a run all fail like this one; without it, the run continues. With `repeated`, the same
     prompt has brought the same answer again, which is not a round of its own either. With `is_trial`, a bad answer
     that was billed is a result, even if it is the same for all rows.
     """

@@ -5,7 +5,7 @@ is loaded here on first use, so that a plugin without a prompt can go through a 
 
 The messages are those of the original, to the byte: its rendering of examples, an empty system message, and for
 `3d.SceneNavigation` the candidates and the request that it added to each query. Syphus 0.1.0 sent other bytes, and gave
-the pairs of several plugins the same ids. A run that began so goes on so: a changed request would have to be paid
+the pairs of several plugins the same ids. A run that began so continues so: a changed request would have to be paid
 again, and a changed name would change the ids of its pairs. The settings in the ledger say how a run began.
 """
 

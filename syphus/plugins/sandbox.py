@@ -241,7 +241,7 @@ class time_limit:  # noqa: N801 - used like a function, as _same_folder is
     """Interrupts Python code in its block that runs longer by raising a `PluginTimeoutError` in it.
 
     Only the time that the process was awake counts: the limit is a number of ticks of a timer, and a process that was
-    stopped for hours gets just one of them when it goes on. If the interruption hits our own code around the plugin's,
+    stopped for hours gets just one of them when it wakes. If the interruption hits our own code around the plugin's,
     it becomes a `PluginError`.
 
     This uses a signal, so there is no limit outside the main thread, nor on systems without such signals (Windows).

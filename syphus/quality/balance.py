@@ -224,7 +224,7 @@ def _below_shares(pairs: _Pairs, order: Sequence[int], most: Mapping[str, float]
     """Return which pairs are left once no group is above its share, and how many each group had in excess.
 
     `order` says which pairs are kept first. Leaving out pairs of one group raises the shares of the others, so this
-    goes on until all fit.
+    continues until all fit.
     """
     limits = {number: most.get(group, most.get(group.partition(":")[0])) for number, group in enumerate(pairs.names)}
     limited = {number: limit for number, limit in limits.items() if limit is not None}

@@ -118,7 +118,7 @@ def was_only_tried(store: Store) -> bool:
 
 
 def forget_plain_try(store: Store) -> None:
-    """Go on without examples, so that what was tried is the beginning of the run. Does not commit."""
+    """Continue without examples, so that what was tried is the beginning of the run. Does not commit."""
     if get_meta(store, _TRIED_META) is not None:
         set_meta(store, _TRIED_META, None)
 
@@ -273,7 +273,7 @@ def run_command(store: Store) -> KeptCommand | None:
 
 
 def resumed_options(folder: Path, overrides: Mapping[str, object]) -> tuple[str, Options]:
-    """Return the command and the options with which a run goes on; `overrides` replace those that were given.
+    """Return the command and the options with which a run continues; `overrides` replace those that were given.
 
     Raises `RunError` if the folder holds no run, or none that keeps its command; `ConfigError` for a wrong option.
     """

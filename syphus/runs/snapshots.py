@@ -1,4 +1,4 @@
-"""Snapshots of a run's folder: what is in them, whose they are, and how a run goes on from one on another machine.
+"""Snapshots of a run's folder: what is in them, whose they are, and how a run continues from one on another machine.
 
 A snapshot has everything that can't be made again: a consistent copy of the ledger, reviews, images of a plugin, the
 prompt of a cold start, the log. The exports are left out, as they are written from the ledger.
@@ -54,7 +54,7 @@ class SnapshotDone(NamedTuple):
 def take_snapshot(folder: Path, place: str, *, ended: bool = False) -> SnapshotDone:
     """Store a snapshot of the run in `folder` at a path or URL, also while the run works.
 
-    `ended` says that the run does not go on by itself. Raises `RunError` if the folder is no run, another process takes
+    `ended` says that the run will not continue. Raises `RunError` if the folder is no run, another process takes
     a snapshot, or the place is that of another run or copy; `StorageError` for what may work later.
     """
     if not (folder / FILE).is_file():

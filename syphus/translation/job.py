@@ -81,7 +81,7 @@ def translate(
 class _Begun:
     """Finds the model of a translation for which none is named.
 
-    A translation that has begun goes on with its own. A new one takes that of the run, if the run asked the same
+    A translation that has begun continues with its own. A new one takes that of the run, if the run asked the same
     endpoint: another one may not have that model.
     """
 

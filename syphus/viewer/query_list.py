@@ -2,7 +2,7 @@
 
 Rows come from the source that leaves the fewest of them to look at: an index of the ledger for states and reasons, the
 viewer's own index for texts, rules, models and sessions, otherwise the order of the input. What the source does not
-know is checked row by row, for a limited time: then the page says how much was searched, and where to go on.
+know is checked row by row, for a limited time: then the page says how much was searched, and where to continue.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _page(
 ) -> QueryPage:
     shown = found[: request.limit]
     more = len(found) > request.limit
-    cut = not ended and not more  # time was up: go on after the last row that was looked at
+    cut = not ended and not more  # time was up: continue after the last row that was looked at
     beyond = shown[-1][0] if more else key if cut else None
     first = shown[0][0] if shown else None
     here = request.cursor.key if request.cursor is not None else None

@@ -17,7 +17,7 @@ from syphus.viewer.side_index import SideIndex
 
 
 class Batch(NamedTuple):
-    """Some keys of a source, in their order, all of one phase; `last` is where to go on."""
+    """Some keys of a source, in their order, all of one phase; `last` is where to continue."""
 
     keys: list[Key]
     last: Key | None
@@ -32,7 +32,7 @@ _FEW = 3000  #: rows of an outcome, all of which are looked at rather than what 
 
 
 def choose_source(store: Store, wanted: QueryFilter, side: SideIndex, cursor: Cursor | None) -> tuple[Order, Source]:
-    """Return the order of a list, and where its rows come from. A page that goes on keeps the order of the list."""
+    """Return the order of a list, and where its rows come from. A page that continues keeps the order of the list."""
     orders = list(_orders(store, wanted, side))
     order = cursor.order if cursor is not None and cursor.order in orders else orders[0]
     match order:

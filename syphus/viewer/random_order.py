@@ -1,6 +1,6 @@
 """A random order of numbers that needs no list of them: a Feistel network permutes them, by a seed.
 
-So a draw of a million queries begins at once, goes on where it ended, and a number's place in it can be computed back.
+So a draw of a million queries begins at once, resumes where it ended, and the place of a number can be computed.
 """
 
 from __future__ import annotations

@@ -53,6 +53,6 @@ async def with_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return refusal(error.status, error.reason)
     except SyphusError as error:
         return refusal(400, str(error))
-    except Exception:  # noqa: BLE001 - the viewer goes on; the page gets one line, the terminal all of it
+    except Exception:  # noqa: BLE001 - the viewer continues; the page gets one line, the terminal all of it
         traceback.print_exc(file=sys.stderr)
         return refusal(500, "The viewer failed; its terminal says more.")

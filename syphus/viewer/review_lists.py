@@ -51,7 +51,7 @@ class QueueRequest(NamedTuple):
 
 
 def read_pairs(desk: ReviewDesk, store: Store, address: str, wanted: PairRequest) -> dict[str, object]:
-    """Return a page of pairs as JSON values. A page may be short: `next` says where to go on, `seen` how far it is."""
+    """Return a page of pairs as JSON values. A page may be short: `next` says where to resume, `seen` how far it is."""
     reader = ItemReader(store, desk.log, address)
     is_decided = wanted.state not in (None, ReviewState.UNSEEN)
     source = _decided(desk, store, wanted) if is_decided else _in_order(store, wanted)

@@ -33,7 +33,7 @@ class GateState(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Whether the pipeline goes on here."""
+        """Whether the pipeline continues here."""
         return self.by_hand or (self.needs is not None and self.decided >= self.needs)
 
     def line(self) -> str:
@@ -44,7 +44,7 @@ class GateState(NamedTuple):
         return f"{self.decided:,}{needed} pairs reviewed"
 
     def error(self, folder: Path, command: str) -> GateError:
-        """Return that the gate holds, and what lets the pipeline go on."""
+        """Return that the gate holds, and what lets the pipeline continue."""
         place = short_path(folder)
         wants = "waits for you" if self.needs is None else f"waits for reviews of {self.needs:,} pairs"
         there = f"; {self.decided:,} {'is' if self.decided == 1 else 'are'} reviewed" if self.needs is not None else ""

@@ -1,7 +1,7 @@
 """Runs the stages of a pipeline, each by the function of its command, in one folder and with one budget.
 
 What is done is known from the ledger alone: every stage is called again, finds its answers there, and asks for none
-that it has. So a pipeline that was stopped or killed goes on with the same command, and a finished one sends nothing.
+that it has. So a pipeline that was stopped or killed continues with the same command, and a finished one sends nothing.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ def run_pipeline(
     command: str = "",
     observer: PlainObserver | None = None,
 ) -> PipelineEnd:
-    """Run the stages of the pipeline in a file, or go on with them; stop at the first that is stopped.
+    """Run the stages of the pipeline in a file, or continue with them; stop at the first that is stopped.
 
     Gates in `passed_gates` are passed by hand, now and later. Without `yes`, a person at a terminal is asked before
-    much money is spent. `command` is what is typed to go on. Raises `UsageError` for a mistake in the file, and what
+    much money is spent. `command` is what is typed to continue. Raises `UsageError` for a mistake in the file, and what
     the functions of the stages raise.
     """
     pipeline = read_pipeline(Path(path))

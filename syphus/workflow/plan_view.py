@@ -70,7 +70,7 @@ def _state(stage: PipelineStage, folder: Path, report: Report | None) -> str:
 
 
 def end_lines(end: PipelineEnd, command: str) -> list[str]:
-    """Return how a pipeline ended: what stopped it, what each stage cost, and the command to go on."""
+    """Return how a pipeline ended: what stopped it, what each stage cost, and the command to continue."""
     reached = f"{len(end.ends)} of {pluralize(len(end.pipeline.stages), 'stage')}"
     stopped = end.stopped_by
     lines = [str(stopped)] if stopped is not None else []

@@ -52,7 +52,7 @@ FATES = {
     "model_not_found": fails("unknown model or deployment"),
     "deployment_not_found": fails("unknown model or deployment"),
     "bad_api_version": fails("unknown address"),
-    # H20 after answers: something on the way has a bad moment; as the first reply see test_chat_endpoint.py
+    # H20 after answers: a transient failure of a proxy; as the first reply see test_chat_endpoint.py
     "redirect_307": fails("redirect"),
     "redirect_308": fails("redirect"),
     "bad_parameter": fails("bad temperature"),

@@ -91,7 +91,7 @@ def test_an_endpoint_that_is_left_out_is_reported_at_once(tmp_path: Path) -> Non
     assert ran.exit_code == 0
     (event,) = listener.events
     assert event.startswith("us is left out: ")
-    assert event.endswith(" eu goes on.")
+    assert event.endswith(" eu continues.")
     assert event in log_lines(ran.folder)
 
 
@@ -102,7 +102,7 @@ def test_an_endpoint_that_goes_down_and_comes_back_is_reported(tmp_path: Path) -
         ran = run_rows(tmp_path, simulated.url, 40, {"max_attempts": 9}, observer=listener)
     assert ran.exit_code == 0
     assert len(listener.events) == 2
-    assert "is down: server error 500. It is tried again every now and then." in listener.events[0]
+    assert "is down: server error 500. It is tried again at intervals." in listener.events[0]
     assert "answers again, after " in listener.events[1]
 
 

@@ -241,6 +241,6 @@ class BatchClock:
         self._reached += seconds
 
     def run_at(self, speed: float) -> None:
-        """Go on at another speed."""
+        """Continue at another speed."""
         self._reached, self._since = self.now(), self._ticks()
         self._speed = speed
