@@ -72,7 +72,7 @@ def cancel_batches(folder: Path, environ: Mapping[str, str], observer: Observer,
             if shard.state is ShardState.CREATED:
                 created.append(shard)
             elif shard.state is ShardState.UPLOADED and shard.sent_at is not None:
-                observer.say(f"Shard {shard.id} may have a batch: run the command of the run, which finds it out.")
+                observer.say(f"Shard {shard.id} may have a batch: run the command of the run again to find out.")
             elif shard.state is not ShardState.ENDED:
                 _free(store, shard, "cancelled before it was created", ShardState.SETTLED)
         if created:

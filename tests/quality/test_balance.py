@@ -121,7 +121,7 @@ def test_a_pair_is_in_its_groups(instruction: str, answer: str, groups: set[str]
     assert groups <= set(groups_of(instruction, answer))
 
 
-def test_words_are_in_one_dress() -> None:
+def test_words_are_compared_without_case_marks_and_contractions() -> None:
     assert words_of("It\u2019s **NOT** there, isn't it?") == words_of("it is not there is not it")
 
 
@@ -130,9 +130,11 @@ def test_words_are_in_one_dress() -> None:
     [
         ({"most": {"colour:red": 0.1}}, "the kinds are question, opening, answer, length"),
         ({"most": {"answer:yes": 1.0}}, "must be above 0 and below 1"),
+        ({"near_duplicates": 1.5}, "--near-duplicates 1.5: must be above 0 and at most 1"),
+        ({"count": 0}, "-n 0: must be at least 1"),
     ],
 )
-def test_bad_shares_get_one_line(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+def test_numbers_out_of_range_get_one_line(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         balance(write_pairs(tmp_path, {"a": ONE}), **options)
 
