@@ -83,7 +83,7 @@ class QualityBreaker(AnswerWatch):
             self._open[row.n] = None
 
     def note(self, row: Row, judgement: Judgement) -> None:
-        """Note what became of the first answer of a row; others, and answers that nobody waited for, say nothing."""
+        """Note what became of the first answer of a row; later ones, and those nobody waited for, do not count."""
         if row.n not in self._open or self._open[row.n] is not None:
             return
         outcome = judgement.outcome

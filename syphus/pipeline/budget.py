@@ -143,7 +143,7 @@ class Budget:
         return unknown
 
     def is_noted(self, bound: float) -> bool:
-        """Return whether the ledger knows as much to be reserved as it will be with one more request."""
+        """Return whether the reservation that the ledger has noted also covers one more request."""
         return self.max_cost is None or self.reserved + bound <= self.noted
 
     def reservation_to_note(self) -> float | None:

@@ -37,7 +37,7 @@ class Suspect(NamedTuple):
 
     @property
     def may_pass(self) -> bool:
-        """Whether others may get the same without anything being wrong but that it is busy or down for a while."""
+        """Whether any row may fail like this while the endpoint is busy, or down for a while."""
         return self.result.verdict.action in (Action.PAUSE, Action.RETRY)
 
     @property
@@ -108,7 +108,7 @@ class Canary:
             return await self._test(suspect.result, suspect.kind if suspect.is_canned else None)
 
     async def answers_others(self, result: SendResult) -> bool:
-        """Return whether the endpoint answers others, also if it is asked for that."""
+        """Return whether the endpoint answers other rows, asking it if that is not known."""
         async with self._one_at_a_time:
             if result.sent_at < result.endpoint_state.health.proved_at:
                 return True

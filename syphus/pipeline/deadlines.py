@@ -104,7 +104,7 @@ class Latencies:
         return False
 
     def answers_since(self, moment: float) -> tuple[int, float]:
-        """Return how many answers came after a moment, of the newest ones, and when the last of them came."""
+        """Return how many of the newest answers came after a moment, and when the last of them came."""
         count, newest = 0, moment
         for seconds, _, sent_at in reversed(self._answers):
             if sent_at + seconds <= moment:

@@ -251,7 +251,7 @@ def _per_minute(endpoint: EndpointConfig) -> Mapping[str, float]:
 
 
 def _report_left_out(states: Sequence[EndpointState], observer: Observer, left_out: EndpointState) -> None:
-    """Say that an endpoint is used no more, if others continue; if it was the last one, what stops the run is said."""
+    """Report that an endpoint is no longer used, if others remain; the reason for a stop says it of the last one."""
     others = [state.endpoint.host for state in states if state.disabled_by is None]
     if others:
         verb = "continues" if len(others) == 1 else "continue"

@@ -66,7 +66,7 @@ class FailureHandler:
         self.suspects: list[Suspect] = []
 
     def is_rejected_pack(self, item: WorkItem, request: Request) -> bool:
-        """Note with which others a row is asked; return whether that was rejected before, so that it must go alone."""
+        """Note the rows of a pack; return whether it was rejected before, so that each row must go alone."""
         if not request.packed:
             self.forget_pack(item.row)
             return False
@@ -240,7 +240,7 @@ class FailureHandler:
     # Suspects
 
     async def release(self, state: EndpointState, sent_at: float, canned: str = "") -> None:
-        """Blame the suspects whose requests were sent before one, sent at `sent_at`, that has just been answered.
+        """Blame the suspects whose requests left before `sent_at`: a request that left then was answered.
 
         If the answer may be `canned`, those that have got one are not blamed.
         """

@@ -213,7 +213,7 @@ class FirstAnswers:
         return True
 
     def release(self, *, at_end: bool = False) -> list[HeldRow]:
-        """Return the rows that need not be held any more: all of them once the answers differ, or at the end."""
+        """Return the rows that need no longer be held: all of them once the answers differ, or at the end."""
         if (self.is_active and not at_end) or not self._held:
             return []
         held, self._held = list(self._held.values()), {}

@@ -88,7 +88,7 @@ class Hedger:
         return max(SHORTEST_TICK, tick)
 
     def _early(self, asks: Sequence[Ask]) -> tuple[int, float]:
-        """Return up to how many requests a row may have so that it is sent again early, and when that is.
+        """Return the most requests that a row may have to be sent again early, and when that is.
 
         The last row to be sent may be a slow one, which nobody knows yet. Where so few rows are left that all of them
         may be sent again, they are: whichever is slow, the run ends with the other answer.

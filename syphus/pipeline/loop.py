@@ -338,7 +338,7 @@ class Loop:
     async def _is_set_aside(
         self, item: WorkItem, entry: Entry, judgement: Judgement, result: SendResult, asks_again: bool
     ) -> bool:
-        """Set a row aside whose answer may be one that is said to everybody."""
+        """Set a row aside if its answer may be one that every row gets."""
         state, sent_at, kind = result.endpoint_state, result.sent_at, ""
         answer, outcome = entry.new_answer, judgement.outcome
         is_billed = answer is not None and answer.completion.usage.completion_tokens > 0

@@ -34,7 +34,7 @@ _MESSAGE_BYTES = 30  # of a message besides its text, in JSON
 
 
 class AskedModel(NamedTuple):
-    """A model that a quote is for: its price, how it counts images, and what is known of it, as far as it is known."""
+    """A model that a quote is for: its price, how it counts images, and what else is known about it."""
 
     name: str
     price: Price | None

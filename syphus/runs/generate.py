@@ -308,7 +308,7 @@ class GenerateStage(Stage):
         return {pair_id: rejected[key] for pair_id, key in keys if key in rejected}
 
     def _user_turn(self, query: Query) -> str:
-        """Return what is asked, if the plugin renders it, to tell an example about this very query."""
+        """Return a query as the plugin renders it, if it does, to recognize an example about the same query."""
         return self._render(query) if self._renders and self._has_examples else ""
 
     def _pair_id(self, query: Query, number: int) -> str:

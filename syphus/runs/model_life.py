@@ -60,7 +60,7 @@ def life_notice(config: Config, stated: Mapping[str, date | None], today: date) 
 
 
 def shutdown_date(config: Config, stated: Mapping[str, date | None]) -> date | None:
-    """Return the first day without the model of a config; None if there is none or it is not known."""
+    """Return the first day without the model of a config; None if no end is known."""
     model, table = config.model, ModelTable(config.models)
     family = table.find(model)
     on_azure = any(ENDPOINT_KINDS[endpoint.kind].deployments for endpoint in config.endpoints)

@@ -77,7 +77,7 @@ class Survey:
 
     @property
     def reusable(self) -> float:
-        """Rows that cost nothing any more."""
+        """Rows that cost nothing further."""
         return self.done + self.stored
 
 
@@ -169,7 +169,7 @@ class Surveyor:
         return Survey(total, total - open_rows, *numbers, pending, seen == open_rows, prefix)
 
     def answered(self, most: int) -> list[AnsweredRow]:
-        """Return rows whose first answer was to the request that they have now, about `most` of them at most."""
+        """Return about `most` rows whose first answer was to their present request."""
         answered, known = [], set()
         for row in self._records.sample(_ANSWERED, most):
             request = self._request(Row(row.n, row.query))
