@@ -62,7 +62,6 @@ Efforts = Annotated[tuple[Effort, ...], Field(strict=False)]
 Day = Annotated[date, BeforeValidator(_as_date)]
 
 
-INNER_PLACE = "inner_place"  #: type of an error whose context says the `place` below the setting, and the `problem`
 _MESSAGES = {  # by pydantic's type of error
     "extra_forbidden": "is not a setting",
     "missing": "is missing",
@@ -78,8 +77,9 @@ def first_problem(error: ValidationError, kinds: Sequence[type[BaseModel]] = ())
     The value could be a secret. A setting that does not exist may be one of `kinds` with a mistake in it.
     """
     first = error.errors(include_url=False, include_input=False)[0]
-    if first["type"] == INNER_PLACE:
-        return ".".join([*map(str, first["loc"]), first["ctx"]["place"]]), first["ctx"]["problem"]
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, ModelTableError):
+        return ".".join([*map(str, first["loc"]), inner.place]), inner.problem
     message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if first["type"] == "extra_forbidden":
         message += did_you_mean(str(first["loc"][-1]), [name for kind in kinds for name in kind.model_fields])

@@ -32,15 +32,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from syphus.config.endpoint_settings import EndpointConfig
 from syphus.config.environment import DEFAULT_MODEL, endpoint_from_environment
 from syphus.config.model_table import (
-    INNER_PLACE,
     Effort,
     ModelTable,
-    ModelTableError,
     PricePerMillion,
     Verbosity,
     first_problem,
@@ -128,12 +125,7 @@ class Config(StrictModel):
     @field_validator("models")
     @classmethod
     def _known_fields(cls, models: dict[str, dict[str, JsonValue]]) -> dict[str, dict[str, JsonValue]]:
-        try:
-            ModelTable(models)
-        except ModelTableError as error:
-            raise PydanticCustomError(
-                INNER_PLACE, "{problem}", {"place": error.place, "problem": error.problem}
-            ) from None
+        ModelTable(models)
         return models
 
     @field_validator("extra_body")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from syphus.errors import UnsatisfactoryError
 from syphus.ledger.records import Row
@@ -72,10 +72,11 @@ class QualityBreaker(AnswerWatch):
         self._lately: deque[int] = deque(maxlen=_LATELY)
         self._languages: Counter[str] = Counter()
 
-    def begin(self) -> None:
-        """Begin a session: what was in flight in the one before is not."""
+    def begin(self) -> Self:
+        """Begin a session, and return this watch: what was in flight in the session before is not."""
         self._open.clear()
         self._done.clear()
+        return self
 
     def sent(self, row: Row) -> None:
         """Note that a row is sent, if it is for the first time."""

@@ -49,8 +49,7 @@ class Loop:
         self._early_failures, self._has_succeeded, self._plugin_faults = list[EarlyFailure](), False, 0
         learned = [state.parameters for state in admission.endpoint_states]
         self._learning = ParameterLearning(learned, session.writer.keep, session.say)
-        self._breaker = session.stage.breaker
-        self._breaker.begin()
+        self._breaker = session.stage.breaker.begin()
         self._canary, self._form_trial = Canary(sender, session, self._keep), FormTrial(session.clock)
         self._failures = FailureHandler(session, queue, self._canary, self._being_asked.values, self._finish)
         queue.prefers_new = lambda: any(state.is_in_doubt for state in admission.endpoint_states)

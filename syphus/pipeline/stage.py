@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from syphus.errors import ImageError, UnsatisfactoryError
 from syphus.exchange import Completion, Request
@@ -67,8 +67,9 @@ def image_failure(error: ImageError) -> Outcome:
 class AnswerWatch:
     """Watches the answers of a stage, and may stop it. This one never does; see `breaker.py`."""
 
-    def begin(self) -> None:
-        """Begin a session: what was in flight in the one before is not."""
+    def begin(self) -> Self:
+        """Begin a session, and return this watch: what was in flight in the session before is not."""
+        return self
 
     def sent(self, row: Row) -> None:
         """Note that a row is sent."""
