@@ -1,7 +1,7 @@
 """What a Ray cluster costs and brings: kills of nodes and of the driver, convert, and the driver's CPU and memory.
 
     python benchmarks/ray_run.py kills [50 20]       nodes and drivers are killed at random, then the same command
-    python benchmarks/ray_run.py convert [400]       stills on 1 and 2 nodes of one core, beside the process pool
+    python benchmarks/ray_run.py convert [240 2400]  stills on 1 and 2 nodes of one core, beside the process pool
     python benchmarks/ray_run.py send [20000]        the CPU of the driver for a request that a node sends, no more
     python benchmarks/ray_run.py driver [1000 6000]  the CPU and memory of the driver in a whole run
 
@@ -143,30 +143,37 @@ def killed(start: list[str], environ: dict[str, str], cluster: RayNodes | None, 
         return process.wait()
 
 
-def convert(stills: int) -> None:
-    """Seconds of the command, and its CPU seconds with those of its children: nodes have their own."""
-    rows: list[tuple[str, ...]] = [("where", "seconds", "stills a second", "CPU of the driver", "same bytes")]
+def convert(few: int, many: int) -> None:
+    """Seconds of the command, and those of a still by the difference of a long and a short one; CPU of the driver."""
+    rows: list[tuple[str, ...]] = [
+        ("where", f"seconds, {few}", f"seconds, {many}", "ms a still", "CPU of the driver, ms a still", "same bytes")
+    ]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        media = make_stills(folder / "photos", stills)
+        media = {count: make_stills(folder / f"photos{count}", count) for count in (few, many)}
+        stores: list[bytes] = []
 
-        def go(name: str, *flags: str) -> bytes:
-            store = folder / name / "CGD.parquet"
-            store.parent.mkdir()
-            given = ["--name", "CocoSpotTheDifference.change", "--image_path", str(media), "--output", str(store)]
-            done = measured([sys.executable, str(ROOT / "main.py"), "convert", *given, *flags])
-            assert done.exit_code == 0, done.said
-            same = "yes" if not rows[1:] or store.read_bytes() == first[0] else "no"
-            rows.append((name, f"{done.seconds:.1f}", f"{stills / done.seconds:.0f}", f"{done.cpu:.1f}", same))
-            return store.read_bytes()
+        def go(name: str, *flags: str) -> None:
+            seconds, cpu, store = {}, {}, folder / "none"
+            for count in (few, many):
+                store = folder / f"{name} {count}" / "CGD.parquet"
+                store.parent.mkdir()
+                given = ["--name", "CocoSpotTheDifference.change", "--image_path", str(media[count])]
+                done = measured(
+                    [sys.executable, str(ROOT / "main.py"), "convert", *given, "--output", str(store), *flags]
+                )
+                assert done.exit_code == 0, done.said
+                seconds[count], cpu[count] = done.seconds, done.cpu
+            stores.append(store.read_bytes())
+            each, driver = ((found[many] - found[few]) / (many - few) * 1000 for found in (seconds, cpu))
+            same = "yes" if stores[-1] == stores[0] else "no"
+            rows.append((name, f"{seconds[few]:.1f}", f"{seconds[many]:.1f}", f"{each:.1f}", f"{driver:.2f}", same))
 
-        first: list[bytes] = []
-        first.append(go("1 process", "--num_threads", "1"))
+        go("1 process", "--num_threads", "1")
         go("2 processes", "--num_threads", "2")
         for nodes in (1, 2):
             with ray_nodes(nodes) as cluster:
                 go(f"{nodes} nodes", "--ray", cluster.address)
-                go(f"{nodes} nodes, warm", "--ray", cluster.address)
     table(rows)
 
 
@@ -246,7 +253,7 @@ def main() -> None:
         case "kills":
             kills(*given or [50, 20])
         case "convert":
-            convert(*given or [400])
+            convert(*given or [240, 2400])
         case "send":
             send(*given or [20_000])
         case "driver":
