@@ -101,7 +101,7 @@ def test_a_full_disk_is_reported_before_the_first_request(tmp_path: Path, size: 
         ended = finish(
             command(tmp_path, simulated.url, 2000),
             tmp_path,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+            inherited={"limits": [(resource.RLIMIT_FSIZE, size, size)]},
         )
         assert (ended.returncode, watch.requests) == (5, 0)
         if size < 200_000:
@@ -126,8 +126,7 @@ def test_a_disk_that_fills_up_in_another_stage_reports_what_was_saved_and_how_to
         else:
             arguments[at:at] = [command_name, *(prompts if command_name == "compare" else [])]
         size = (tmp_path / RUN / "run.sqlite").stat().st_size + 40_000
-        limit = (size, size)
-        ended = finish(arguments, tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+        ended = finish(arguments, tmp_path, inherited={"limits": [(resource.RLIMIT_FSIZE, size, size)]})
     assert (ended.returncode, "Traceback" in ended.stderr) == (5, False)
     lines = ended.stderr.splitlines()
     assert len([line for line in lines if "can't be written" in line]) == 1

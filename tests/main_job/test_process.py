@@ -9,6 +9,7 @@ import resource
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 from harness import HERE, run_rows, server
 from processes import Watch, command, environment, finish, start, typed
+from warm_python import server_address
 
 from syphus.pipeline.deadlines import MAX_GAP, AwakeClock
 from syphus.runs.reader import read_status
@@ -92,7 +94,7 @@ def test_a_run_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
     with server(latency=0.01) as simulated:
         watch = Watch(simulated)
         arguments = command(tmp_path, simulated.url, ROWS)
-        with start(arguments, tmp_path, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+        with start(arguments, tmp_path, inherited={"ignored": [signal.SIGHUP]}) as process:
             watch.at("request", 12, lambda: process.send_signal(signal.SIGHUP))
             process.communicate(timeout=60)
     assert (process.returncode, states(tmp_path)) == (0, {OK: ROWS})
@@ -249,7 +251,7 @@ def test_a_reader_that_has_gone_does_not_stop_a_run(tmp_path: Path, stream: str)
 def test_closed_streams_do_not_stop_a_run_or_damage_its_files(tmp_path: Path, closed: tuple[int, ...]) -> None:
     with server() as simulated:
         arguments = command(tmp_path, simulated.url, 4, "--json")
-        ended = finish(arguments, tmp_path, preexec_fn=lambda: os.closerange(closed[0], closed[-1] + 1))
+        ended = finish(arguments, tmp_path, cold=len(closed) == 3, inherited={"closed": closed})
     assert ended.returncode == 0
     assert states(tmp_path) == {OK: 4}
     lines = (tmp_path / "output" / "Rows.rows" / "v1" / "pairs.jsonl").read_text("utf-8").splitlines()
@@ -271,7 +273,7 @@ def test_no_command_minds_what_stdout_is(tmp_path: Path, words: list[str]) -> No
     arguments = [*given[:2], *words, *options]
     with nobody_reads() as pipe:
         gone = finish(arguments, tmp_path, stdout=pipe)
-    closed = finish(arguments, tmp_path, preexec_fn=lambda: os.close(1))
+    closed = finish(arguments, tmp_path, inherited={"closed": [1]})
     assert [(ended.returncode, ended.stderr) for ended in (gone, closed)] == [(0, "")] * 2
     with Path("/dev/full").open("wb") as full:
         told = finish(arguments, tmp_path, stdout=full)
@@ -338,14 +340,14 @@ def test_a_run_works_on_any_terminal(tmp_path: Path, term: str, columns: int, es
     assert b"Traceback" not in seen
 
 
-def limited(what: int, amount: int, hard: int | None = None) -> Any:
-    return lambda: resource.setrlimit(what, (amount, hard or amount))
+def limited(what: int, amount: int, hard: int | None = None) -> dict[str, Any]:
+    return {"limits": [(what, amount, hard or amount)]}
 
 
 def test_few_file_descriptors_mean_fewer_calls_in_flight_and_one_line(tmp_path: Path) -> None:
     with server(latency=0.5, rpm=1e6) as simulated:  # long enough for all that may be in flight to be sent
         arguments = [*command(tmp_path, simulated.url, 150), "--num_threads", "64"]
-        ended = finish(arguments, tmp_path, preexec_fn=limited(resource.RLIMIT_NOFILE, 64))
+        ended = finish(arguments, tmp_path, inherited=limited(resource.RLIMIT_NOFILE, 64))
         assert 20 < simulated.stats.peak_in_flight < 50
         assert simulated.stats.requests == 150
     assert (ended.returncode, states(tmp_path)) == (0, {OK: 150}), ended.stderr
@@ -359,7 +361,7 @@ def test_few_file_descriptors_mean_fewer_calls_in_flight_and_one_line(tmp_path: 
 def test_a_limit_that_may_be_raised_is_raised_silently(tmp_path: Path) -> None:
     with server() as simulated:
         arguments = [*command(tmp_path, simulated.url, 150), "--num_threads", "64"]
-        ended = finish(arguments, tmp_path, preexec_fn=limited(resource.RLIMIT_NOFILE, 64, hard=256))
+        ended = finish(arguments, tmp_path, inherited=limited(resource.RLIMIT_NOFILE, 64, hard=256))
     assert (ended.returncode, "may be open" in ended.stderr) == (0, False)
     assert read_status(tmp_path / "output" / "Rows.rows" / "v1").sessions[0].threads == 64
 
@@ -367,7 +369,7 @@ def test_a_limit_that_may_be_raised_is_raised_silently(tmp_path: Path) -> None:
 def test_a_finite_address_space_is_enough(tmp_path: Path) -> None:
     with server() as simulated:
         arguments = command(tmp_path, simulated.url, 150)
-        ended = finish(arguments, tmp_path, preexec_fn=limited(resource.RLIMIT_AS, 1 << 30))
+        ended = finish(arguments, tmp_path, cold=True, inherited=limited(resource.RLIMIT_AS, 1 << 30))
     assert (ended.returncode, states(tmp_path)) == (0, {OK: 150}), ended.stderr
 
 
@@ -375,8 +377,9 @@ def test_a_pipe_to_head_takes_its_line_and_the_run_goes_on(tmp_path: Path) -> No
     with server() as simulated:
         arguments = command(tmp_path, simulated.url, 4, "--json")
         shell = 'set -o pipefail; "$@" 2>&1 | head -n 1'
+        warm = [sys.executable, str(HERE / "warm_python.py"), "call", server_address(), *arguments[1:]]
         piped = subprocess.run(
-            ["bash", "-c", shell, "-", *arguments], cwd=tmp_path, env=environment(), capture_output=True, text=True
+            ["bash", "-c", shell, "-", *warm], cwd=tmp_path, env=environment(), capture_output=True, text=True
         )
     assert (piped.returncode, len(piped.stdout.splitlines()), piped.stderr) == (0, 1, "")
     assert states(tmp_path) == {OK: 4}

@@ -32,8 +32,8 @@ from xml.etree import ElementTree
 import pytest
 import typer.main
 from harness import HERE, server, write_rows
-from processes import warm_python
 from typer.core import TyperGroup
+from warm_python import server_address
 
 import syphus
 from syphus import errors
@@ -140,7 +140,7 @@ def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of somebody whose `python` is this one, and whose endpoint is the simulated one."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    real, warm = shlex.quote(sys.executable), f"{shlex.quote(str(HERE / 'warm_python.py'))} call {warm_python()}"
+    real, warm = shlex.quote(sys.executable), f"{shlex.quote(str(HERE / 'warm_python.py'))} call {server_address()}"
     forked = '[ "$1" = main.py ] && [ -z "${PYTHONPATH:-}" ]'  # a fork has a path already
     switch = f'if {forked}; then exec {real} -S -E {warm} "$@"; else exec {real} "$@"; fi'
     (programs / "python").write_text(f"#!/bin/sh\n{switch}\n", "utf-8")

@@ -6,7 +6,6 @@ process opens a file whose path holds "report.json" for the first time. The name
 
 from __future__ import annotations
 
-import atexit
 import io
 import os
 import runpy
@@ -15,11 +14,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,7 +41,7 @@ if __name__ == "__main__":
 
 
 from harness import write_config, write_rows  # noqa: E402 - the script above is not slowed down by them
-from warm_python import call  # noqa: E402
+from warm_python import call, inherit, server_address  # noqa: E402
 
 from syphus.simulator import RequestRecord, ServerStats, SimulatedServer  # noqa: E402
 
@@ -79,21 +76,28 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def start(arguments: list[str], folder: Path, cold: bool = False, **how: Any) -> Iterator[AnyProcess]:
+def start(
+    arguments: list[str], folder: Path, cold: bool = False, inherited: Mapping[str, Any] | None = None, **how: Any
+) -> Iterator[AnyProcess]:
     """Starts a command in `folder`; its stdout and stderr are text in pipes unless told otherwise.
 
-    A command of `main.py` is forked from a server that has loaded its modules, which takes longer than most commands
-    do. `cold` starts a new Python, and so does everything that a fork can't do.
+    `main.py`, and a program after `-c`, is forked from a server that has loaded Syphus, which takes longer than most
+    commands do. `cold` starts a new Python, and so does everything that a fork can't do. `inherited` are the arguments
+    of `warm_python.inherit`.
     """
-    usual: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment(), **how}
+    usual: dict[str, Any] = {"stdin": None, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+    usual.setdefault("env", environment())
     if cold or not _can_be_forked(arguments, usual):
+        if inherited:
+            usual["preexec_fn"] = lambda: inherit(**inherited)
         with subprocess.Popen(arguments, cwd=folder, encoding="utf-8", text=True, **usual) as process:
             try:
                 yield process
             finally:
                 process.kill()  # where a test has failed; otherwise it has ended
         return
-    forked = ForkedProcess(arguments[1:], folder, usual["env"], usual["stdout"], usual["stderr"])
+    streams = (usual["stdin"], usual["stdout"], usual["stderr"])
+    forked = ForkedProcess(arguments[1:], folder, usual["env"], streams, inherited or {})
     try:
         yield forked
     finally:
@@ -102,40 +106,32 @@ def start(arguments: list[str], folder: Path, cold: bool = False, **how: Any) ->
 
 def _can_be_forked(arguments: list[str], how: Mapping[str, Any]) -> bool:
     """Whether the command needs nothing that only the start of a Python can give it."""
-    scripts = {str(MAIN), str(Path(__file__))}
-    as_usual = arguments[0] == sys.executable and arguments[1] in scripts and set(how) == {"stdout", "stderr", "env"}
-    loads = arguments[1] != str(MAIN) and arguments[3] == "import"  # is to be killed while it loads a module
-    return as_usual and not loads and not any(name.startswith(("LC_", "LANG", "PYTHON")) for name in how["env"])
-
-
-@cache
-def warm_python() -> str:
-    """The address of this test process's server of warm_python.py, which ends with the process."""
-    folder = tempfile.mkdtemp(prefix="syphus")
-    address = str(Path(folder, "socket"))
-    program = [sys.executable, str(HERE / "warm_python.py"), "serve", address]
-    server = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment())
-    assert server.stdin is not None
-    assert server.stdout is not None
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(server.wait)
-    atexit.register(server.stdin.close)  # the last one registered goes first
-    assert server.stdout.readline() == b"ready\n"
-    return address
+    scripts = {str(MAIN), str(Path(__file__)), "-c"}
+    as_usual = arguments[0] == sys.executable and arguments[1] in scripts
+    as_usual = as_usual and set(how) == {"stdin", "stdout", "stderr", "env"}
+    loads = arguments[1] == str(Path(__file__)) and arguments[3] == "import"  # is to be killed while it loads a module
+    python = any(name.startswith(("LC_", "LANG", "PYTHON")) and name != "PYTHONPATH" for name in how["env"])
+    return as_usual and not loads and not python
 
 
 class ForkedProcess:
     """`python SCRIPT ...`, forked by `warm_python`; has what tests use of `subprocess.Popen`."""
 
     def __init__(
-        self, arguments: list[str], folder: Path, env: Mapping[str, str], out: int | IO[Any], err: int | IO[Any]
+        self,
+        arguments: list[str],
+        folder: Path,
+        env: Mapping[str, str],
+        streams: Sequence[Any],
+        inherited: Mapping[str, Any],
     ) -> None:
+        given, out, err = streams
         self.args = arguments
         self.stdout, out_end = _pipe(out)
         self.stderr, err_end = (None, out_end) if err == subprocess.STDOUT else _pipe(err)
         with Path(os.devnull).open("rb") as nothing:
-            ends = (nothing.fileno(), out_end, err_end)
-            self._connection = call(warm_python(), arguments, str(folder), dict(env), ends)
+            ends = (nothing.fileno() if given is None else given, out_end, err_end)
+            self._connection = call(server_address(), arguments, str(folder), dict(env), ends, dict(inherited))
         for given, end in ((out, out_end), (err, err_end)):
             if given in (subprocess.PIPE, subprocess.DEVNULL):
                 os.close(end)
