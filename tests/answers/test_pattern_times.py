@@ -78,7 +78,12 @@ def _cpu(pattern: re.Pattern[str], text: str, scans: bool) -> float:
 
 def _is_slow(pattern: re.Pattern[str], unit: str, end: str, scans: bool) -> bool:
     """Whether a run takes long, and four times the run much more than four times as long, at every try."""
-    suspect = next((size for size, most in _STEPS if _cpu(pattern, unit * (size // len(unit)) + end, scans) > most), 0)
+
+    def takes_long(size: int, most: float) -> bool:
+        text = unit * (size // len(unit)) + end
+        return all(_cpu(pattern, text, scans) > most for _ in range(3))  # a single slow run says nothing
+
+    suspect = next((size for size, most in _STEPS if takes_long(size, most)), 0)
     if not suspect:
         return False
     length = 4 * suspect if suspect < _STEPS[-1][0] else _LONG

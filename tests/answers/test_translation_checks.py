@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,11 +66,14 @@ def test_the_corpus_has_forty_samples_and_more_with_names_of_their_own() -> None
     assert len({sample.name for sample in every}) == len(every)
 
 
+features_of = cache(PairFeatures)  # each source is translated, and damaged, many times
+
+
 def caught(damages: dict[str, Damage], part: str) -> tuple[Counter[str], Counter[str], list[str]]:
     """By damage: how many there are, how many have a right reason; and what was missed."""
     there, right, missed = Counter[str](), Counter[str](), list[str]()
     for name, sample, code, made in damaged(damages, part):
-        checked = check_translation(made.source, made.translated, LANGUAGES[code])
+        checked = check_translation(features_of(made.source), made.translated, LANGUAGES[code])
         there[name] += 1
         if {fault.reason for fault in checked.faults} & made.reasons:
             right[name] += 1

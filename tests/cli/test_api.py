@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, get_type_hints
 
 import pytest
 from harness import HERE, KEY, server, write_config, write_rows
-from processes import MAIN, Watch, environment, start
+from processes import MAIN, Watch, environment, finish, start
 
 import syphus
 from syphus import api
@@ -154,10 +153,7 @@ asyncio.run(main())
 
 def test_a_class_that_is_in_no_file_runs_inside_a_running_loop(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", 4)
-    done = subprocess.run(
-        [sys.executable, "-c", IN_A_NOTEBOOK, str(rows), str(tmp_path / "output")],
-        cwd=MAIN.parent, env=environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = finish([sys.executable, "-c", IN_A_NOTEBOOK, str(rows), str(tmp_path / "output")], MAIN.parent)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["Mine.notebook 4 0", "4"]
     assert "Nothing to do: no request was sent." in done.stderr
@@ -300,7 +296,7 @@ def test_an_interrupted_notebook_cell_stops_its_run(tmp_path: Path, endpoint: Si
     config = write_config(tmp_path / "config.json", endpoint.url)
     watch = Watch(endpoint)
     command = [sys.executable, "-c", script, *map(str, (rows, config, HERE / "plugins", tmp_path / "output"))]
-    with start(command, tmp_path, cold=True, env=environment(PYTHONPATH=str(MAIN.parent))) as process:
+    with start(command, tmp_path, env=environment(PYTHONPATH=str(MAIN.parent))) as process:
         watch.at("request", 3, lambda: os.kill(process.pid, signal.SIGINT))
         out, err = process.communicate(timeout=60)
     assert out == f"{InterruptError.__name__} 130 True\n", err

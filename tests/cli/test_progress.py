@@ -9,7 +9,6 @@ import os
 import pty
 import re
 import struct
-import subprocess
 import sys
 import termios
 from collections import Counter
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from processes import MAIN, environment, start
 
 from syphus.config.pricing import Price
 from syphus.exchange import Usage
@@ -29,8 +29,6 @@ from syphus.pipeline.progress_lines import ProgressFormatter, Segment, fit
 from syphus.pipeline.session_context import SessionLimits, SessionStats
 from syphus.progress import LiveObserver, PlainObserver, make_observer
 from syphus.types import State
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def noon() -> datetime:
@@ -258,36 +256,29 @@ class Screen:
             self.rows.append("")
 
 
-def on_a_terminal(folder: Path, columns: int, *flags: str, typed: bytes = b"") -> tuple[Screen, str, int]:
+def on_a_terminal(folder: Path, columns: int, *flags: str) -> tuple[Screen, str, int]:
     """Run the main job on its example on a terminal of so many columns.
 
     Return what the terminal shows in the end, all that was written to it, and the exit code.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environ = {**os.environ, "TERM": "xterm-256color"}
+    environ = environment(TERM="xterm-256color")
     command = ["--name", "SpotTheDifference.change", "--example", "--output_dir", str(folder), *flags]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), *command],
-        stdin=theirs,
-        stderr=theirs,
-        stdout=subprocess.PIPE,
-        env=environ,
-    )
-    os.close(theirs)
-    if typed:
-        os.write(ours, typed)
-    seen = b""
-    try:
-        while chunk := os.read(ours, 4096):
-            seen += chunk
-    except OSError:  # the other side has closed
-        pass
-    os.close(ours)
-    assert process.communicate()[0] == b""
+    started = start([sys.executable, str(MAIN), *command], folder, stdin=theirs, stderr=theirs, env=environ)
+    with started as process:
+        os.close(theirs)
+        seen = b""
+        try:
+            while chunk := os.read(ours, 4096):
+                seen += chunk
+        except OSError:  # the other side has closed
+            pass
+        os.close(ours)
+        assert process.communicate()[0] == ""
     screen = Screen(columns)
     screen.feed(seen.decode().replace("\r\n", "\n"))
-    return screen, seen.decode(), process.returncode
+    return screen, seen.decode(), process.returncode or 0
 
 
 @pytest.mark.parametrize("columns", [60, 80, 130])

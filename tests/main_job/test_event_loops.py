@@ -1,7 +1,7 @@
 """Several runs in one process: one after the other, at once from threads, inside a running loop, and with nothing left.
 
-Every program here runs with all warnings on: a session, connection, task or process that is left open is told on stderr
-when it is collected.
+All programs here run in one process with all warnings on: a session, connection, task or process that is left open is
+told on stderr when it is collected.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import HERE, run_rows, server
 
 TESTS = HERE
-HEAD = """
+PROGRAM = """
 import asyncio, gc, hashlib, itertools, json, sys, threading
 from pathlib import Path
 from harness import HERE, run_rows, server
@@ -35,10 +36,15 @@ def told(run):
     file = run.folder / "RW_instructions.json"
     digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
     return [run.exit_code, {state.value: count for state, count in run.states.items()}, digest]
-"""
-TAIL = """
-print(json.dumps(results))
-gc.collect()
+
+for how, program in json.loads(sys.argv[2]).items():
+    names = {**globals()}
+    exec(program, names)
+    results = names.pop("results")
+    del names
+    gc.collect()
+    print(json.dumps([how, results]), flush=True)
+    print(how, file=sys.stderr)
 """
 
 PROGRAMS = {
@@ -67,8 +73,8 @@ thread.join()
 """,
     "two endpoints in one run": """
 with server() as one, server() as two:
-    at = lambda url: {"base_url": url, "api_key": "sk-0123456789abcdef"}
-    results = [told(ran("", endpoints=[at(one.url), at(two.url)]))]
+    both = [{"base_url": url, "api_key": "sk-0123456789abcdef"} for url in (one.url, two.url)]
+    results = [told(ran("", endpoints=both))]
     assert one.stats.requests and two.stats.requests, "both are used"
 """,
 }
@@ -85,32 +91,48 @@ results = [refused, unsigned, nobody, broken]
 """
 
 
-def run_program(folder: Path, program: str) -> str:
-    """Runs it with every warning an error; returns what it printed, and fails if it said anything on stderr."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", HEAD + program + TAIL, str(folder)],
+STOPS = "stops of all kinds"
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """The process with all programs, in which every warning is an error."""
+    programs = json.dumps({**PROGRAMS, STOPS: STOPPED})
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM, str(tmp_path_factory.mktemp("loops")), programs],
         capture_output=True,
         text=True,
         encoding="utf-8",
         timeout=60,
         env={"PYTHONPATH": f"{TESTS.parent}:{TESTS}", "PATH": ""},
     )
-    assert done.stderr == ""
-    assert done.returncode == 0
-    return done.stdout
+
+
+def results_of(ended: subprocess.CompletedProcess[str], how: str) -> Any:
+    """The results of a program; checks that up to its end nothing was said on stderr."""
+    said = ended.stderr[: ended.stderr.index(f"{how}\n")].splitlines()
+    assert [line for line in said if line not in PROGRAMS] == []
+    return dict(map(json.loads, ended.stdout.splitlines()))[how]
 
 
 @pytest.mark.parametrize("how", PROGRAMS)
-def test_every_run_is_the_same_and_leaves_nothing_open(tmp_path: Path, how: str) -> None:
+def test_every_run_is_the_same_and_leaves_nothing_open(
+    ended: subprocess.CompletedProcess[str], tmp_path: Path, how: str
+) -> None:
     with server() as simulated:
         expected = run_rows(tmp_path, simulated.url, 12)
     digest = hashlib.sha256((expected.folder / "RW_instructions.json").read_bytes()).hexdigest()
-    results = json.loads(run_program(tmp_path, PROGRAMS[how]))
+    results = results_of(ended, how)
     assert results
     assert results == [[0, {"ok": 12}, digest]] * len(results)
 
 
-def test_a_run_that_is_stopped_leaves_nothing_open(tmp_path: Path) -> None:
-    results = json.loads(run_program(tmp_path, STOPPED))
+def test_a_run_that_is_stopped_leaves_nothing_open(ended: subprocess.CompletedProcess[str]) -> None:
+    results = results_of(ended, STOPS)
     assert [code for code, *_ in results] == [3, 3, 3, 3]
     assert all(states == {"pending": 12} for _, states, _ in results)
+
+
+def test_the_process_ends_without_a_word(ended: subprocess.CompletedProcess[str]) -> None:
+    assert ended.stderr.splitlines() == [*PROGRAMS, STOPS]
+    assert ended.returncode == 0
