@@ -1,5 +1,7 @@
 """The recipes of CONTRIBUTING.md work as written: their files are put into a copy of the project, and its tests pass.
 
+Most share one copy, and one run of its tests, since to load them takes longer than to pass them.
+
 A file's name stands above its block, and says where the text goes: `(at the end)`, `(below the line ...)` or
 `(above the line ...)`, which is the first line that begins so, or nowhere, which makes the block the whole file.
 """
@@ -11,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -32,7 +35,7 @@ RECIPES = {
         "tests/formats/test_formats.py tests/project/test_architecture.py",
         "questions or map or registry",
     ),
-    "Add a heuristic": ("tests/project/test_heuristics_page.py", ""),
+    "Add a heuristic": ("tests/project/test_heuristics_page.py", "heuristics_page"),
     "Add a kind of endpoint": (
         "tests/endpoints/test_remote_endpoint.py tests/project/test_architecture.py",
         "addressed",
@@ -44,16 +47,15 @@ RECIPES = {
 }
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+def copy_project(folder: Path) -> Path:
     """A copy of what a contributor has cloned."""
-    copy = tmp_path / "project"
+    copy = folder / "project"
     copy.mkdir()
     for path in (*ROOT.glob("*.*"), ROOT / "Makefile", ROOT / "LICENSE"):
         if path.is_file():
             shutil.copy(path, copy)
-    for folder in ("syphus", "datasets", "prompts", "examples", "docs", "tests", "benchmarks"):
-        shutil.copytree(ROOT / folder, copy / folder)  # with what is compiled, which takes longer than the tests
+    for name in ("syphus", "datasets", "prompts", "examples", "docs", "tests", "benchmarks"):
+        shutil.copytree(ROOT / name, copy / name)  # with what is compiled, which takes longer than the tests
     return copy
 
 
@@ -81,34 +83,54 @@ def _own_indent(block: re.Match[str]) -> str:
     return " " * (least - len(block["indent"]))
 
 
+def run_tests(project: Path, files: Iterable[str], names: str) -> str:
+    """What pytest prints, with a line for each test."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *files, "-k", names]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False).stdout
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What pytest prints of a project in which somebody has followed all recipes."""
+    project = copy_project(tmp_path_factory.mktemp("recipes"))
+    for recipe in RECIPES:
+        follow(recipe, project)
+    files = dict.fromkeys(file for files, _ in RECIPES.values() for file in files.split())
+    return run_tests(project, files, " or ".join(f"({names})" for _, names in RECIPES.values()))
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_works_as_written(recipe: str, project: Path) -> None:
-    follow(recipe, project)
+def test_a_recipe_works_as_written(recipe: str, tested: str) -> None:
     files, names = RECIPES[recipe]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *files.split(), "-k", names]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    ended = re.findall(rf"^([A-Z]+) ((?:{'|'.join(files.split())})(?:::\S+)?)", tested, re.MULTILINE)
+    assert [test for how, test in ended if how != "PASSED"] == [], tested[-4000:]
+    assert any(names.split()[0] in test for _, test in ended), tested[-4000:]
 
 
-def test_a_language_of_one_entry_is_translated_into(project: Path) -> None:
+@pytest.fixture(scope="module")
+def with_language(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which somebody has followed the recipe of a language."""
+    project = copy_project(tmp_path_factory.mktemp("language"))
     follow("Add a language", project)
+    return project
+
+
+def test_a_language_of_one_entry_is_translated_into(with_language: Path) -> None:
     arguments = ["--name", "SpotTheDifference.change", "--example", "--offline", "--languages", "it"]
-    done = subprocess.run([sys.executable, "main.py", *arguments], cwd=project, capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "main.py", *arguments], cwd=with_language, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    assert (project / "output" / "SpotTheDifference.change" / "v1" / "SD_instructions_it.json").exists()
+    assert (with_language / "output" / "SpotTheDifference.change" / "v1" / "SD_instructions_it.json").exists()
 
 
-def test_a_language_of_one_entry_fails_only_the_tests_that_say_what_is_missing(project: Path) -> None:
-    follow("Add a language", project)
+def test_a_language_of_one_entry_fails_only_the_tests_that_say_what_is_missing(with_language: Path) -> None:
     files = ["tests/answers/test_translation_checks.py", "tests/translation/test_translation_parts.py"]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *files, "-k", "not damage and not takes_long"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    failed = re.findall(r"^FAILED \S+::(\S+)", done.stdout, re.MULTILINE)
+    printed = run_tests(with_language, files, "not damage and not takes_long")
+    failed = re.findall(r"^FAILED \S+::(\S+)", printed, re.MULTILINE)
     data = [f"test_every_language_has_its_test_data[it-{part}]" for part in ("tuning", "held_out", "further")]
-    assert failed == [*data, "test_the_help_names_every_language"], done.stdout[-3000:]
-    assert 'tests/support/translations/held_out.json: 20 of 20 samples have no "it": "' in done.stdout
-    assert 'tests/support/damaged_translations.py: COMMENTS has no "it"' in done.stdout
-    assert "the help of --languages in syphus/config/options.py does not name ['it']" in done.stdout
+    assert failed == [*data, "test_the_help_names_every_language"], printed[-3000:]
+    assert 'tests/support/translations/held_out.json: 20 of 20 samples have no "it": "' in printed
+    assert 'tests/support/damaged_translations.py: COMMENTS has no "it"' in printed
+    assert "the help of --languages in syphus/config/options.py does not name ['it']" in printed
 
 
 def test_every_recipe_has_a_test() -> None:
