@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +62,8 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-@pytest.fixture
-def context(browser: Browser, seen: Viewing) -> Iterator[BrowserContext]:
+@contextmanager
+def watched(browser: Browser, seen: Viewing) -> Iterator[BrowserContext]:
     """A browser that has opened the printed address; whatever it asks for and complains of must be fine."""
     opened = browser.new_context(viewport={"width": 1024, "height": 768}, reduced_motion="reduce")
     wrong: list[str] = []
@@ -79,11 +80,27 @@ def context(browser: Browser, seen: Viewing) -> Iterator[BrowserContext]:
     assert wrong == []
 
 
-def at(context: BrowserContext, seen: Viewing, place: str) -> Page:
-    page = context.new_page()
+@pytest.fixture
+def context(browser: Browser, seen: Viewing) -> Iterator[BrowserContext]:
+    with watched(browser, seen) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser, seen: Viewing) -> Iterator[Page]:
+    """A page that is taken from one place to the next."""
+    with watched(browser, seen) as opened:
+        yield opened.new_page()
+
+
+def go(page: Page, seen: Viewing, place: str) -> Page:
     page.goto(f"{seen.address.partition('/?')[0]}/runs/{seen.key}{place}")
     page.locator("main h1").wait_for()
     return page
+
+
+def at(context: BrowserContext, seen: Viewing, place: str) -> Page:
+    return go(context.new_page(), seen, place)
 
 
 def numbered(seen: Viewing, name: str) -> int:
@@ -109,8 +126,8 @@ def check_looks(page: Page) -> None:
 
 
 @pytest.mark.parametrize("name", THERE)
-def test_a_page_fits_reads_well_and_asks_only_the_viewer(context: BrowserContext, seen: Viewing, name: str) -> None:
-    check_looks(at(context, seen, PLACES[name]))
+def test_a_page_fits_reads_well_and_asks_only_the_viewer(visitor: Page, seen: Viewing, name: str) -> None:
+    check_looks(go(visitor, seen, PLACES[name]))
 
 
 def test_a_query_shows_its_picture_answers_and_messages_and_hostile_texts_stay_texts(
