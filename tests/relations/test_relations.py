@@ -14,6 +14,7 @@ import numpy
 import pandas
 import pytest
 from harness import HERE, Listener, Ran, server, write_config
+from processes import finish
 from typer.testing import CliRunner
 
 from syphus.cli.app import app
@@ -484,7 +485,7 @@ def test_a_kill_at_any_moment_pays_no_text_twice_and_ends_in_the_same_bytes(comm
             "url": simulated.url,
             "commits": commits,
         }
-        killed = subprocess.run([sys.executable, "-c", KILLED.format(**given)], capture_output=True, check=False)
+        killed = finish([sys.executable, "-c", KILLED.format(**given)], tmp_path)
         assert killed.returncode == -9, killed.stderr
         done = talk(tmp_path, url=simulated.url, relate=Relation.TEXT, **SMALL)
         assert simulated.stats.dup_after_ok == 0

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -13,8 +11,10 @@ from typing import TypeVar
 import aiohttp
 import openai
 import pytest
+from harness import HERE
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
+from processes import start
 
 from syphus.errors import ConfigError
 from syphus.simulator import (
@@ -282,15 +282,13 @@ def test_a_port_that_is_taken_is_said_so_in_every_way_to_start() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_alone_it_says_where_it_is_and_leaves_cleanly(number: signal.Signals) -> None:
     code = "from syphus.simulator import Simulation, run_simulated; run_simulated(Simulation(key='secret'), 0)"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    url = line.split("OPENAI_BASE_URL=")[1].split()[0]
-    with openai.OpenAI(base_url=url, api_key="secret", max_retries=0) as client:
-        assert client.chat.completions.create(model="m", messages=turns()).choices
-    process.send_signal(number)
-    rest, errors = process.communicate(timeout=10)
+    with start([sys.executable, "-c", code], HERE) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        url = line.split("OPENAI_BASE_URL=")[1].split()[0]
+        with openai.OpenAI(base_url=url, api_key="secret", max_retries=0) as client:
+            assert client.chat.completions.create(model="m", messages=turns()).choices
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=10)
     assert (process.returncode, rest, errors) == (0, "", "")
     assert "secret" not in line

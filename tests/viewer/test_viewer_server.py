@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from harness import run_rows, server
+from processes import MAIN, AnyProcess, environment, start
 from viewing import TOKEN, Viewing, viewing
 
 from syphus.errors import RunError
 from syphus.ledger.store import FILE
 from syphus.viewer.run_list import RunList
 
-ROOT = Path(__file__).resolve().parents[2]
 OWN = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -279,27 +277,24 @@ def test_connections_are_limited_and_their_end_makes_room(seen: Viewing) -> None
 # The command
 
 
-def view(folder: Path, *options: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), "view", "output", "--no-browser", *options],
-        cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def view(folder: Path, *options: str) -> AbstractContextManager[AnyProcess]:
+    command = [sys.executable, str(MAIN), "view", "output", "--no-browser", *options]
+    return start(command, folder, env=environment(XDG_CACHE_HOME=str(folder / "cache")))
 
 
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     with server() as running:
         run_rows(tmp_path, running.url, 1)
-    process = view(tmp_path, "--port", "0")
-    assert process.stdout is not None
-    found = re.match(r"http://127\.0\.0\.1:(\d+)/\?token=[\w-]{32}  stop with Ctrl-C\n", process.stdout.readline())
-    assert found
-    taken = view(tmp_path, "--port", found[1])
-    _, said = taken.communicate(timeout=60)
-    assert taken.returncode == 2
-    assert said.splitlines() == [
-        f"Port {found[1]} of 127.0.0.1 can't be used (address already in use). Choose another with --port."
-    ]
-    process.send_signal(signal.SIGTERM)
-    out, said = process.communicate(timeout=60)
-    assert (process.returncode, out, said) == (0, "", "")
+    with view(tmp_path, "--port", "0") as process:
+        assert process.stdout is not None
+        found = re.match(r"http://127\.0\.0\.1:(\d+)/\?token=[\w-]{32}  stop with Ctrl-C\n", process.stdout.readline())
+        assert found
+        with view(tmp_path, "--port", found[1]) as taken:
+            _, said = taken.communicate(timeout=60)
+        assert taken.returncode == 2
+        assert said.splitlines() == [
+            f"Port {found[1]} of 127.0.0.1 can't be used (address already in use). Choose another with --port."
+        ]
+        process.send_signal(signal.SIGTERM)
+        out, said = process.communicate(timeout=60)
+        assert (process.returncode, out, said) == (0, "", "")
