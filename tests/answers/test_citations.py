@@ -87,15 +87,16 @@ def test_what_the_annotation_or_the_question_holds_stays() -> None:
     assert cleaned(pair).pairs == (pair,)
 
 
-@pytest.mark.parametrize("item", SOUND, ids=range(len(SOUND)))
-def test_a_sound_answer_stays_as_it_is(item: tuple[str, ...]) -> None:
+def test_a_sound_answer_stays_as_it_is() -> None:
     """As the only pair, the first and the last, in lines and as JSON."""
-    pair, other = Pair(item[0], item[1]), Pair("Where is the feeder?", "It is near the wall.")
-    for pairs in ((pair,), (pair, other), (other, pair)):
-        listed = [{"question": each.instruction, "answer": each.answer} for each in pairs]
-        for text in (render_pairs(pairs), json.dumps({"pairs": listed}, ensure_ascii=False)):
-            parsed = parse_pairs(text)
-            assert parsed.pairs == pairs
-            assert not parsed.problems
-            found = cleaned(*parsed.pairs, annotation=item[2] if len(item) > 2 else ANNOTATION)
-            assert found == Cleaned(pairs)
+    changed = []
+    for item in SOUND:
+        pair, other = Pair(item[0], item[1]), Pair("Where is the feeder?", "It is near the wall.")
+        for pairs in ((pair,), (pair, other), (other, pair)):
+            listed = [{"question": each.instruction, "answer": each.answer} for each in pairs]
+            for text in (render_pairs(pairs), json.dumps({"pairs": listed}, ensure_ascii=False)):
+                parsed = parse_pairs(text)
+                found = cleaned(*parsed.pairs, annotation=item[2] if len(item) > 2 else ANNOTATION)
+                if (parsed.pairs, parsed.problems, found) != (pairs, (), Cleaned(pairs)):
+                    changed.append((text, parsed, found))
+    assert changed == []
