@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal
 from unicodedata import normalize
 
-import dask.dataframe
 import pandas
 import pyarrow.parquet
 import pytest
@@ -177,6 +176,7 @@ def test_otters_loader_opens_the_file_batch_by_batch(tmp_path: Path, convert: Ca
 
 
 def test_every_library_opens_the_layouts(tmp_path: Path, convert: Callable[..., ConversionResult]) -> None:
+    import dask.dataframe  # which takes long, and no other test here needs it
 
     photos(tmp_path / "photos", 40)
     noise(tmp_path / "photos", 20)
