@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -72,8 +71,11 @@ def _yaml_hint(error: yaml.MarkedYAMLError, text: str) -> str:
 def _read(text: str, lines: dict[KeyPath, int]) -> object:
     """Read with libyaml where it is there, in a seventh of the time. What it refuses, Python's reader decides."""
     if yaml.__with_libyaml__ and not _READ_OTHERWISE.search(text):
-        with suppress(yaml.YAMLError):
+        try:
             return _document(yaml.parse(text, yaml.CSafeLoader), lines)
+        except yaml.YAMLError as problem:
+            if "maximum nesting depth" in str(problem):  # Python's reader takes minutes to find that out
+                raise RecursionError from problem
     return _document(yaml.parse(text, yaml.SafeLoader), lines)
 
 
