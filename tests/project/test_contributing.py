@@ -8,6 +8,7 @@ A file's name stands above its block, and says where the text goes: `(at the end
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from warm_python import SHARED
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -86,7 +88,8 @@ def _own_indent(block: re.Match[str]) -> str:
 def run_tests(project: Path, files: Iterable[str], names: str) -> str:
     """What pytest prints, with a line for each test."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *files, "-k", names]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False).stdout
+    environ = {name: value for name, value in os.environ.items() if name != SHARED}  # that has loaded our own code
+    return subprocess.run(command, cwd=project, env=environ, capture_output=True, text=True, check=False).stdout
 
 
 @pytest.fixture(scope="module")

@@ -141,8 +141,8 @@ def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
     programs = tmp_path / "bin"
     programs.mkdir()
     real, warm = shlex.quote(sys.executable), f"{shlex.quote(str(HERE / 'warm_python.py'))} call {server_address()}"
-    forked = "*.py-|-c-) exec"  # a script, and no PYTHONPATH: a fork has a path already
-    switch = f'case "$1-${{PYTHONPATH:-}}" in {forked} {real} -S -E {warm} "$@";; *) exec {real} "$@";; esac'
+    forks = "*.py-|-c-) exec"  # a script or a program, unless PYTHONPATH is set: a fork has a path already
+    switch = f'case "$1-${{PYTHONPATH:-}}" in {forks} {real} -S -E {warm} "$@";; *) exec {real} "$@";; esac'
     (programs / "python").write_text(f"#!/bin/sh\n{switch}\n", "utf-8")
     (programs / "python").chmod(0o755)
     with server() as endpoint:

@@ -37,14 +37,14 @@ _LOADED = (
     "syphus.simulator",
 )
 _LARGEST = 1 << 20  # bytes of a call
-_SHARED = "WARM_PYTHON"  # the variable with the address of a server that several test processes share
+SHARED = "WARM_PYTHON"  #: the variable with the address of a server that several test processes share
 
 
 def server_address() -> str:
     """The address of the server that all test processes share, or of one that is started for this process."""
-    if _SHARED not in os.environ:
+    if SHARED not in os.environ:
         share_server()
-    return os.environ[_SHARED]
+    return os.environ[SHARED]
 
 
 def share_server() -> None:
@@ -65,7 +65,7 @@ def share_server() -> None:
     atexit.register(server.wait)
     atexit.register(server.stdin.close)  # the last one registered goes first
     assert server.stdout.readline() == b"ready\n"
-    os.environ[_SHARED] = address
+    os.environ[SHARED] = address
 
 
 def call(
