@@ -159,7 +159,8 @@ def resume(
     there is no snapshot.
     """
     from syphus.pipeline.observer import call
-    from syphus.runs.run_settings import RUN, resumed_options
+    from syphus.runs.run_settings import RUN, pipeline_of, resumed_options
+    from syphus.text import short_path
 
     with _display(options) as observer:
         if from_:
@@ -169,6 +170,9 @@ def resume(
                 observer.say(line)
             options.setdefault("snapshot", str(from_))
         command, chosen = resumed_options(Path(folder), _without_display(options))
+        if pipeline := pipeline_of(Path(folder)):
+            everything = f"syphus run {short_path(Path(pipeline))}"
+            observer.say(f"This goes on with the newest stage of a pipeline alone; with all of them: {everything}")
         values: Any = {each.name: getattr(chosen, each.name) for each in fields(chosen)}  # as the functions below do
         if command == RUN:
             return call(partial(_run, values.pop("name"), values), observer)

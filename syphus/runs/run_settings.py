@@ -25,7 +25,7 @@ from syphus.config.settings import Config
 from syphus.errors import ConfigError, RunError
 from syphus.ledger.records import reopen
 from syphus.ledger.sessions import get_meta, is_simulated_run, last_settings, set_meta
-from syphus.ledger.store import Store, open_for_reading
+from syphus.ledger.store import Store, open_for_reading, open_for_writing
 from syphus.plugins.prompts import PromptTemplate, prompt_digest, turns_as_json
 from syphus.storage.addresses import absolute, as_url
 from syphus.types import State
@@ -177,6 +177,7 @@ def stored_limits(store: Store) -> dict[str, float]:
 
 
 _COMMAND_META = "command"  # meta: the newest command of the run as JSON
+_PIPELINE_META = "pipeline"  # meta: the file of the pipeline that the run is a part of
 _RUN_META = "run_command"  # meta: the newest command of the main job, where another one followed it
 RUN, TRANSLATE = "run", "translate"  #: the commands that are kept
 #: Options that are not kept: where the run is follows from its folder, and the others are about one start only.
@@ -270,6 +271,26 @@ def run_command(store: Store) -> KeptCommand | None:
         return newest
     kept = get_meta(store, _RUN_META)
     return KeptCommand(**json.loads(str(kept))) if kept else None
+
+
+def keep_pipeline(folder: Path, path: Path) -> None:
+    """Note in the ledger of a run that a stage of the pipeline in the file `path` has worked on it."""
+    store = open_for_writing(folder)
+    try:
+        if get_meta(store, _PIPELINE_META) != absolute(str(path)):
+            set_meta(store, _PIPELINE_META, absolute(str(path)))
+            store.commit()
+    finally:
+        store.close()
+
+
+def pipeline_of(folder: Path) -> str:
+    """Return the file of the pipeline that a run is a part of, "" without one. Raises `RunError` if it is no run."""
+    store = open_for_reading(folder)
+    try:
+        return str(get_meta(store, _PIPELINE_META) or "")
+    finally:
+        store.close()
 
 
 def resumed_options(folder: Path, overrides: Mapping[str, object]) -> tuple[str, Options]:

@@ -27,6 +27,7 @@ from syphus.plugins.discovery import LoadedPlugin, find_plugin
 from syphus.progress import PlainObserver
 from syphus.runs.clean import PARSER_META, clean_run, parser_version
 from syphus.runs.reader import read_status
+from syphus.runs.run_settings import keep_pipeline
 from syphus.text import did_you_mean, listed, pluralize, short_path
 from syphus.workflow.gates import pass_gate, read_gate
 from syphus.workflow.pipeline_file import (
@@ -140,6 +141,8 @@ class PipelineRun:
         for number, stage in enumerate(self._pipeline.stages, 1):
             self._observer.say(f"[{number}/{count}] {stage.name}")
             end = ends[stage.name] = self._stages[stage.kind](stage)
+            if self._has_ledger:
+                keep_pipeline(self.folder, Path(self._pipeline.path))
             if end.line:
                 self._observer.say(end.line)
             if end.stopped_by is not None:

@@ -109,6 +109,15 @@ def test_the_stages_run_in_a_row_and_a_second_run_sends_nothing(tmp_path: Path) 
     assert "Nothing to do: no request was sent." in said
 
 
+def test_resume_says_that_it_goes_on_with_one_stage_of_a_pipeline(tmp_path: Path) -> None:
+    with server() as simulated:
+        path = pipeline(tmp_path, simulated.url, "generate", "judge", max_requests=200)
+        end, _ = run(path)
+        resumed = syphus(tmp_path, "resume", str(end.folder))
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"with all of them: syphus run {path.name}" in resumed.stderr
+
+
 def test_the_report_says_what_each_stage_took(tmp_path: Path) -> None:
     prices = {"chat": {"input": 1.0, "output": 2.0}}
     with server(served_models=("chat",)) as simulated:
