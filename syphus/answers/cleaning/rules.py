@@ -273,7 +273,7 @@ class NeedFinder(dict[str, int]):
     def find(self, text: str) -> int:
         """Return the bits of a text in lower case."""
         found = self._in_every_text
-        for bits in set(map(self.__getitem__, text.split())):
+        for bits in set(map(self.__getitem__, set(text.split()))):
             found |= bits
         phrases = found & self._all_phrases
         while phrases:

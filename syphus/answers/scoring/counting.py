@@ -178,10 +178,10 @@ def _asked_for(question: str) -> frozenset[str]:
 
 def _may_count(pairs: Sequence[Pair], annotation: str) -> bool:
     """Return whether the pairs hold a number that the annotation does not hold as it is written; hardly any do."""
-    words, lowered = searchable(pairs).words, searchable(pairs).lowered
-    said = _CLAIMS.intersection(searchable(pairs).vocabulary)
+    lowered, vocabulary = searchable(pairs).lowered, searchable(pairs).vocabulary
+    said = _CLAIMS.intersection(vocabulary)
     if _DIGITS.search(lowered):
-        said = said.union(word for word in words if word[0].isdecimal())
+        said = said.union(word for word in vocabulary if word[0].isdecimal())
     if not said or (said == {"two"} and lowered.count("two ") == sum(map(lowered.count, _TWO_IMAGES))):
         return False
     return not said.issubset(split_words(annotation))

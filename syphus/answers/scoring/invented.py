@@ -84,8 +84,8 @@ def _find_invented_things(pairs: Sequence[Pair], context: Context) -> Iterable[s
                     known[word.text] = is_supported(word, facts, frozenset()) or _is_another_form(word, facts)
                 if not known[word.text] and (claim := _claim_of(sentence, index)) is not _Claim.NONE:
                     place = f"answer {number}: {word.text}"
-                    explains = _ASKS_TO_EXPLAIN.search(pair.instruction.lower()) is not None
-                    yield Doubt(place) if explains or claim is _Claim.OF_THE_KNOWN else place
+                    is_sure = claim is _Claim.INTRODUCED and not _ASKS_TO_EXPLAIN.search(pair.instruction.lower())
+                    yield place if is_sure else Doubt(place)
 
 
 def _find_things_of_examples(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
