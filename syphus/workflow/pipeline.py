@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,7 +126,7 @@ class PipelineRun:
             StageKind.BALANCE: self._balance,
             StageKind.CLEAN: self._clean,
             StageKind.TRANSLATE: self._translate,
-            StageKind.RELATE: self._generate,
+            StageKind.RELATE: self._relate,
             StageKind.REVIEW: self._review,
             StageKind.EXPORT: self._export,
         }
@@ -199,6 +200,14 @@ class PipelineRun:
     def _generate(self, stage: PipelineStage) -> StageEnd:
         return self._main_job(stage)
 
+    def _relate(self, stage: PipelineStage) -> StageEnd:
+        """Relate the pairs, and write the files of earlier translations again, which name the relations, too."""
+        end = self._main_job(stage)
+        for earlier in takewhile(lambda each: each is not stage, self._pipeline.stages):
+            if earlier.kind is StageKind.TRANSLATE and end.stopped_by is None:
+                self._translate(earlier)
+        return end
+
     def _judge(self, stage: PipelineStage) -> StageEnd:
         return self._main_job(stage, judge=stage.options.get("judge", JUDGE_ALL))
 
@@ -214,16 +223,17 @@ class PipelineRun:
         ended = cold_start(options, plan, os.environ, self._observer)
         stopped_by = ended.stopped_by
         if stopped_by is None and ended.exit_code:
-            stopped_by = self._no_examples()
+            stopped_by = self._no_examples(is_accepting=options.accept_examples)
         return StageEnd(ended.exit_code, stopped_by, "" if stopped_by else f"Files: {', '.join(ended.files)}")
 
-    def _no_examples(self) -> SyphusError:
+    def _no_examples(self, *, is_accepting: bool) -> SyphusError:
         from syphus.errors import UnsatisfactoryError
 
         prompt = short_path(self.folder / "prompt.yaml")
+        accept = "" if is_accepting else ' add "accept_examples: true" to the stage,'
         return UnsatisfactoryError(
-            f"The cold start found no satisfactory in-context examples. Edit the best set in {prompt}, add "
-            '"accept_examples: true" to the stage, or leave the stage out.'
+            f"The cold start found no satisfactory in-context examples. Edit the best set in {prompt},{accept} or "
+            "leave the stage out."
         )
 
     def _has_examples(self) -> bool:

@@ -109,6 +109,17 @@ def test_the_stages_run_in_a_row_and_a_second_run_sends_nothing(tmp_path: Path) 
     assert "Nothing to do: no request was sent." in said
 
 
+def test_translations_name_the_relations_that_are_chosen_after_them(tmp_path: Path) -> None:
+    relate = "{relate: {relate: nearest-by-text, embedding_model: text-embedding-3-small}}"
+    with server() as simulated:
+        path = pipeline(tmp_path, simulated.url, "generate", "{translate: {languages: de}}", relate, max_requests=200)
+        assert run(path)[0].exit_code == 0
+        made = files(tmp_path)
+        assert run(path)[0].exit_code == 0
+    assert files(tmp_path) == made
+    assert json.loads(made["RW_train_de.json"]) == json.loads(made["RW_train.json"])
+
+
 def test_resume_says_that_it_goes_on_with_one_stage_of_a_pipeline(tmp_path: Path) -> None:
     with server() as simulated:
         path = pipeline(tmp_path, simulated.url, "generate", "judge", max_requests=200)
