@@ -14,7 +14,7 @@ from syphus.errors import NoEndpointError, SyphusError
 from syphus.main_job import run
 from syphus.types import State
 
-GOOD = [["What is there?", "A bird."], ["Why?", "It is hungry, the user (you) see."]]
+GOOD = [["What is there?", "A bird."], ["Why?", "Because it is hungry, the user (you) see."]]
 LEAKY = [["What is there?", "According to the caption, a bird."]]
 
 
@@ -42,7 +42,7 @@ def test_no_endpoint_is_needed_and_none_is_asked(tmp_path: Path) -> None:
     assert not any("tokens" in line for line in ran.lines)
     assert ran.data["RW_INS_7_2"] == {
         "instruction": "Why?",
-        "answer": "It is hungry, you see.",
+        "answer": "Because it is hungry, you see.",
         "image_ids": ["RW_IMG_1"],
         "rel_ins_ids": ["RW_INS_7_1"],
     }
