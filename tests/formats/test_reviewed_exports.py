@@ -28,6 +28,8 @@ TALK = [
     ("Which of the two cars is parked closer to the house?", "The red car is parked closer to the house."),
     ("Why might the people in the street be waiting there?", "They are probably waiting for the next bus."),
 ]
+#: Formats whose records allow no field that says whether a reviewer wrote the text.
+WITHOUT_EDITED = {"chat"}
 EDIT = {"instruction": "What stands beside the bicycles?", "answer": "A bench of wood."}
 
 
@@ -144,10 +146,12 @@ def test_every_format_has_the_edit_and_says_so_if_it_can(reviewed: Path, name: s
         rows = pyarrow.parquet.read_table(next(folder.rglob("*.parquet"))).to_pylist()
         assert sum(row["edited"] for row in rows) == 1
         text = json.dumps(rows, default=str).encode()
-    elif name == "chat":
-        assert b"edited" not in text  # OpenAI refuses other keys
+    elif name in WITHOUT_EDITED:
+        assert b"edited" not in text
     else:
-        assert text.replace(b" ", b"").count(b'"edited":true') == 1
+        assert text.replace(b" ", b"").count(b'"edited":true') == 1, (
+            f"{name}: add `source.edited(...)` to each record, or the name to WITHOUT_EDITED if it allows no such field"
+        )
     assert EDIT["answer"].encode() in text
     assert TALK[1][1].encode() not in text
     card = (folder / "README.md").read_text("utf-8")

@@ -34,7 +34,7 @@ RECIPES = {
         "gardens or Gardens or (shipped and table)",
     ),
     "Add an export format": (
-        "tests/formats/test_formats.py tests/project/test_architecture.py",
+        "tests/formats/test_formats.py tests/formats/test_reviewed_exports.py tests/project/test_architecture.py",
         "questions or map or registry",
     ),
     "Add a heuristic": ("tests/project/test_heuristics_page.py", "heuristics_page"),
