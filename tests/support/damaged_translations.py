@@ -287,8 +287,11 @@ def _answered(sample: Sample, code: str, chance: random.Random) -> Damaged | Non
     there = sample.translations[code]
     if not re.match(r"(?!C(?:ould|an) you)[^?]+\?$", sample.source.instruction) or len(there.answer) < 4:
         return None
-    other = chance.choice([each for each in samples("tuning") if "?" not in each.source.answer and each is not sample])
-    text = other.translations[code].answer
+    statements = [each for each in samples("tuning") if "?" not in each.source.answer and each is not sample]
+    answers = [each.translations[code].answer for each in statements if code in each.translations]
+    if not answers:  # of a language whose data is not complete yet
+        return None
+    text = chance.choice(answers)
     reasons = {Reason.ANSWERED, Reason.SWAPPED}  # an answer that fits no worse the other way round
     return Damaged(sample.source, Translatable(text, there.answer), frozenset(reasons))
 
