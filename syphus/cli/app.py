@@ -250,9 +250,7 @@ def _run(options: Options, observer: PlainObserver) -> None:
 
     done = api.run(options.name, observer=observer, **arguments(options))
     if observer.is_live:
-        names = {each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands}
-        has_rows = "rows" in names
-        lines = run_table(done.result, given_command(), done.folder, has_rows)
+        lines = run_table(done.result, given_command(), done.folder)
     else:
         lines = run_summary(done.result, given_command())
     observer.conclude(lines, failed=bool(done.exit_code))

@@ -32,11 +32,8 @@ _REASONS_PER_LANGUAGE = 3  #: that are shown
 _ENDPOINT = ("config", "offline")  # options of the main job that a translation needs, too
 
 
-def run_table(finished: RunResult, command: str, folder: Path, has_rows: bool) -> list[str]:
-    """Return how a run ended as a small table for a terminal, and what to do next by the real commands.
-
-    `has_rows` says whether there is a command `rows`. The rest is as in `run_summary`.
-    """
+def run_table(finished: RunResult, command: str, folder: Path) -> list[str]:
+    """Return how a run ended as a small table for a terminal, and what to do next by the real commands."""
     report, counts = finished.report, finished.report.counts
     spent = format_spent(0.0, simulated=True) if report.simulated and report.of_rows.cost == 0 else cost(report.of_rows)
     head = f"{pluralize(counts.total, 'query', 'queries')}, {pluralize(counts.pairs, 'pair')}, {spent}"
@@ -51,7 +48,7 @@ def run_table(finished: RunResult, command: str, folder: Path, has_rows: bool) -
     lines += file_lines(finished.files)
     if isinstance(finished.stopped_by, UnsatisfactoryError):
         return lines  # the error says what to do
-    return [*lines, *(f"{what:<8}{how}" for what, how in _next_steps(finished, command, folder, has_rows))]
+    return [*lines, *(f"{what:<8}{how}" for what, how in _next_steps(finished, command, folder))]
 
 
 def _state_rows(report: Report) -> list[tuple[str, ...]]:
@@ -67,7 +64,7 @@ def _state_rows(report: Report) -> list[tuple[str, ...]]:
     return rows or [("no queries", "", "", "")]
 
 
-def _next_steps(finished: RunResult, command: str, folder: Path, has_rows: bool) -> Iterator[tuple[str, str]]:
+def _next_steps(finished: RunResult, command: str, folder: Path) -> Iterator[tuple[str, str]]:
     """Yield what to do next, each with its command."""
     states, command = finished.report.counts.states, without_retry(command)
     syphus, run = program(), short_path(folder)
@@ -76,7 +73,7 @@ def _next_steps(finished: RunResult, command: str, folder: Path, has_rows: bool)
         yield "enough", finished.enough
     elif states[State.PENDING] or finished.stopped_by is not None:
         yield "resume", resume_line(finished.stopped_by, command).partition(": ")[2]
-    if bad and has_rows:
+    if bad:
         yield "rows", f"{syphus} rows {run} --state {','.join(bad)}"
     if finished.report.counts.pairs:
         yield "export", f"{syphus} export {run} --format llava"
