@@ -199,6 +199,8 @@ def _ensure_examples(prepared: PreparedRun, store: Store, observer: Observer) ->
 
 
 class _Job:
+    """The main job once the examples are there: from `open` to `finish`, with the same ledger and model throughout."""
+
     def __init__(
         self,
         prepared: PreparedRun,
@@ -229,7 +231,8 @@ class _Job:
         if not self._prepared.template.in_context:
             forget_plain_try(self._store)
         self._sync_input()
-        require_image_vectors(self._store, STAGE, self._plan, bool(self._count_pending() or self._options.retry))
+        will_ask = self._options.retry or self._report().counts.states[State.PENDING]
+        require_image_vectors(self._store, STAGE, self._plan, bool(will_ask))
         record_choice(self._store, self._plan)
         _keep_command(self._prepared, self._store)
         self._rejudge_if_parser_changed()
@@ -257,9 +260,6 @@ class _Job:
 
     def _report(self) -> Report:
         return self._runner.report(STAGE)
-
-    def _count_pending(self) -> int:
-        return self._report().counts.states[State.PENDING]
 
     def _check_settings(self) -> None:
         """Refuse to add answers under other settings than those of the run, unless the user accepts that."""

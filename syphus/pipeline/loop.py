@@ -310,7 +310,7 @@ class Loop:
         await self._save_held()
         is_free = judgement.another_form or (judgement.repeated and session.limits.max_rounds > 0)
         asks_again = judgement.ask_again and (is_free or row.used - row.opened < session.limits.max_rounds)
-        if result is not None and await self._is_set_aside(item, entry, judgement, result, asks_again):
+        if result is not None and await self._set_aside_if_suspect(item, entry, judgement, result, asks_again):
             return
         if asks_again:
             reason = judgement.retry_reason
@@ -334,10 +334,10 @@ class Loop:
         for held in self._first_answers.release(at_end=at_end):
             await self._save(Entry(held.row, held.outcome, 0, reused_answer=held.answer))
 
-    async def _is_set_aside(
+    async def _set_aside_if_suspect(
         self, item: WorkItem, entry: Entry, judgement: Judgement, result: SendResult, asks_again: bool
     ) -> bool:
-        """Set a row aside if its answer may be one that every row gets."""
+        """Set a row aside if every row may get this answer; return whether it was set aside."""
         state, sent_at, kind = result.endpoint_state, result.sent_at, ""
         answer, outcome = entry.new_answer, judgement.outcome
         is_billed = answer is not None and answer.completion.usage.completion_tokens > 0

@@ -129,7 +129,7 @@ class GenerateStage(Stage):
         self._answer_limit = limit if isinstance(limit, int) else None
 
     def request(self, row: Row, last: StoredAnswer | None) -> Request | Outcome:
-        """Return the prompt and the query; after two unusable answers, also the last one and what was wrong with it.
+        """Return the prompt and the query; if it `_needs_correction`, also the last answer and what was wrong with it.
 
         A row that can't be asked about, or that brings its pairs, has an outcome instead.
         """
