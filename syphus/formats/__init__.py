@@ -8,7 +8,7 @@ chat.py                OpenAI's fine-tuning format, and Axolotl's
 export_images.py       the images and videos of an export: found, named, copied or embedded
 html_page.py           writes HTML pages that stand alone, with the look of the viewer
 judge_lines.py         what a judge found, and how often it is right, as lines for people
-llava.py               the LLaVA format, which ShareGPT shares, and its kin: InternVL's, Alpaca's, WebDataset's
+llava.py               the LLaVA format, which is also ShareGPT's; InternVL's, Alpaca's and WebDataset's
 mimicit/               MIMIC-IT files, by any author: writes, reads, checks, counts and mixes them
 page_fonts.py          embeds into a page the letters that its readers may have no font for
 parquet.py             the Parquet formats: one row per pair, and TRL's conversations with images

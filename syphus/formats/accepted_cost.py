@@ -1,8 +1,8 @@
 """What each accepted pair has cost: dollars, tokens and requests, by what they were spent on.
 
 An accepted pair is one in the data: after the rules and after the judge. The sums are those of the report, and so
-exact. How much of the generation went into answers that brought no pair is exact in answers; their tokens and dollars
-are taken to be like those of the others, since the counters of a ledger do not tell them apart.
+exact. The number of answers without pairs is exact, too. Their tokens and dollars are an estimate, as many for each as
+for other answers, because the counters of a ledger do not tell them apart.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class AcceptedCost(NamedTuple):
         )
 
     def as_json(self) -> dict[str, object]:
-        """Return it as JSON values; what is under `by` is for each accepted pair, too."""
+        """Return it as JSON values, all for each accepted pair, also those under `by`."""
         each = self.each
         if each is None:
             return {"pairs": 0}
@@ -68,7 +68,7 @@ class AcceptedCost(NamedTuple):
         return {"pairs": self.pairs, **_rounded(each, 1), "by": by}
 
     def line(self) -> str:
-        """Return it as one line for people; "" without a pair or a request. What is free has no dollars."""
+        """Return it as one line for people; "" without a pair or a request. It names no dollars if all was free."""
         each = self.each
         if each is None or not each.requests:
             return ""

@@ -3,7 +3,7 @@ r"""Conversations as `messages`: OpenAI's fine-tuning format, and Axolotl's. JSO
     {"messages": [{"role": "user", "content": "[image: SD_IMG_00058_1]\n[image: SD_IMG_00058_2]\nWhich vehicle ...?"},
                   {"role": "assistant", "content": "A second motorcycle ..."}]}
 
-So without images: the text names them. With images, the first question is a list of parts, and
+This is the form without images: the text names them. With images, the first question is a list of parts, and
 holds each image as a data URL. Source: "Supervised fine-tuning" and "Vision fine-tuning" in OpenAI's API guide, which
 allow no other keys.
 

@@ -75,7 +75,7 @@ def prose(value: str, name: str = "div", lang: str | None = None, mono: bool = F
 
 
 def more(summary: Child, *children: Child, is_open: bool = False) -> Html:
-    """Return something to open."""
+    """Return a section that opens on a click."""
     return tag("details", {"open": is_open}, tag("summary", None, summary), tag("div", {"class": "inside"}, *children))
 
 

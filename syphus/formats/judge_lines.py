@@ -43,7 +43,7 @@ def calibration_lines(calibration: Json) -> list[str]:
 
 
 def _change(change: Json) -> str:
-    """Return what has changed since the round before; a change whose interval has no 0 is one."""
+    """Return what has changed since the round before; a change is real if its interval excludes 0."""
     known = [("recall", change["recall"]), ("false alarms", change["false_alarms"])]
     parts = [f"{name} {_points(each)}" for name, each in known if each]
     names = ", ".join(change["from"]["served"])

@@ -1,4 +1,4 @@
-"""Embeds into a page the letters that its readers may have no font for, out of the fonts of this machine.
+"""Embeds into a page the letters that its readers may have no font for, from the fonts of this machine.
 
 Every system shows Latin, Greek and Cyrillic. A page with Chinese or Arabic shows empty boxes where no font has them,
 and a whole font of Chinese has 15 MB. So a page carries only the letters that it uses, cut out of a font of this

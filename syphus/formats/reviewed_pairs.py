@@ -63,11 +63,11 @@ class ReviewedPairs:
         return (pair_id in self._exceptions) is not self._takes_unseen
 
     def has_original(self, pair_id: str) -> bool:
-        """Return whether a pair is exported with the text of the model, and after such rounds only."""
+        """Return whether a pair and its earlier rounds are exported with the texts of the model, without edits."""
         return self.has(pair_id) and pair_id not in self._changed
 
     def originals(self, result: QueryResult) -> QueryResult | None:
-        """Return a query with those of its exported pairs that a translation is of; None if there are none."""
+        """Return a query with those exported pairs that `has_original` accepts; None if there are none."""
         kept = [self.has_original(pair.id) for pair in result.pairs]
         return _select(result, kept, self.has_original) if any(kept) else None
 

@@ -28,7 +28,7 @@ class RuleTrainFile:
         self._used: set[str] = set()  # pairs that were the context of a key
 
     def entries(self, result: QueryResult, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:
-        """Yield the keys among the pairs of the next query, each with its context out of `contexts`."""
+        """Yield the keys among the pairs of the next query, each with its context from `contexts`."""
         if result.nearest is None:
             self._used.clear()  # the context of a pair is in its own query
         last = _last_rounds(result) if self._rule.keys == "last rounds" else set()
@@ -76,7 +76,7 @@ class TranslatedTrainFile:
         self._taken += self._english.entries(result, result.contexts())
 
     def entries(self, result: QueryResult, contexts: Sequence[Sequence[str]]) -> Iterator[tuple[str, list[str]]]:  # noqa: ARG002 - as in `RuleTrainFile`
-        """Yield what was taken, as far as the language has it."""
+        """Yield the taken entries, reduced to the pairs that the language has."""
         taken, self._taken = self._taken, []
         return self._reduced(taken)
 

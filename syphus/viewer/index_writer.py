@@ -136,7 +136,7 @@ class IndexWriter:
         return len(rows) == _ROWS
 
     def _add_answers(self, index: sqlite3.Connection) -> bool:
-        """Index some answers, and the repairs of the queries that they are the newest of; return as above."""
+        """Index some answers, and the repairs of the queries whose newest answers they are; return as above."""
         with _transaction(index):
             done = _fact(index, "answers") or 0
             rows, repairs = read_ledger(self._run, lambda store: _new_answers(store, done))
@@ -218,7 +218,7 @@ def _add_words(index: sqlite3.Connection, kind: int, rows: Sequence[Columns]) ->
 
 
 def _add_spans(index: sqlite3.Connection, rows: Sequence[Columns]) -> None:
-    """Note of which source answers are; those that follow each other become one span."""
+    """Note the source of each answer; consecutive answers from one source become one span."""
     for n, _, model, session in rows:
         index.execute("INSERT OR IGNORE INTO source (model, session) VALUES (?, ?)", (model, session))
         values = (model, session, n)

@@ -1,4 +1,4 @@
-"""Everything that is known of one query: annotation, images, messages, each raw answer with its verdict, the pairs."""
+"""Everything known about one query: annotation, images, messages, each raw answer with its verdict, the pairs."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _earlier(store: Store, n: int) -> dict[int, str]:
 
 
 def _answers(store: Store, reasons: Mapping[int, str], newest: int | None) -> list[Columns]:
-    """Return the answers of a query; for one with nothing noted of earlier answers, all to its newest request."""
+    """Return the earlier answers of a query that the ledger names, and all answers to its newest request."""
     numbers = [n for n in reasons if n is not None]
     if newest is not None:
         same = "SELECT n FROM answer WHERE key = (SELECT key FROM answer WHERE n = ?) AND n <= ? LIMIT ?"

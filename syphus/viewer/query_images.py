@@ -1,6 +1,6 @@
 """The images of queries: those that were sent, and those of the image store that the pairs name.
 
-They are numbered in one list for each query. Where all images were sent, the names of the store are theirs.
+They are numbered in one list for each query. If all images were sent, they have the names in the store.
 """
 
 from __future__ import annotations

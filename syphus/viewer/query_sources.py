@@ -28,7 +28,7 @@ class Batch(NamedTuple):
 Source = Callable[[Key | None, bool, int], Batch]
 
 _MOST_GROUPS = 100  #: reasons that are merged
-_FEW = 3000  #: rows of an outcome, all of which are looked at rather than what another index finds
+_FEW = 3000  #: rows of an outcome up to which all are checked, whatever other index there is
 
 
 def choose_source(store: Store, wanted: QueryFilter, side: SideIndex, cursor: Cursor | None) -> tuple[Order, Source]:
@@ -40,13 +40,13 @@ def choose_source(store: Store, wanted: QueryFilter, side: SideIndex, cursor: Cu
             return order, _in_phases(_texts(store, side, wanted, 0), _texts(store, side, wanted, 1))
         case Order.RULE:
             return order, _in_phases(
-                _repaired(side, wanted), _of_reasons(store, wanted, [(State.INVALID, wanted.rule)])
+                _repaired(side, wanted), _by_outcome(store, wanted, [(State.INVALID, wanted.rule)])
             )
         case Order.ANSWER:
             return order, _answers(store, side, wanted)
         case Order.POSITION:
             outcomes = _outcomes(store, wanted)
-            return order, in_input_order(store, wanted.stage) if outcomes is None else _of_reasons(
+            return order, in_input_order(store, wanted.stage) if outcomes is None else _by_outcome(
                 store, wanted, outcomes
             )
 
@@ -99,7 +99,7 @@ def _outcomes(store: Store, wanted: QueryFilter) -> list[tuple[str, str]] | None
 
 
 def _are_few(store: Store, wanted: QueryFilter) -> bool:
-    """Return whether so few queries ended as wanted that it is quickest to look at all of them."""
+    """Return whether so few queries have the wanted outcome that checking all of them is quickest."""
     if not wanted.states or not wanted.of_outcome:
         return False
     count = store.read_value(
@@ -109,8 +109,8 @@ def _are_few(store: Store, wanted: QueryFilter) -> bool:
     return bool((count or 0) <= _FEW)
 
 
-def _of_reasons(store: Store, wanted: QueryFilter, outcomes: Sequence[tuple[str, str]]) -> Source:
-    """Return the queries that ended so, in the order of the input."""
+def _by_outcome(store: Store, wanted: QueryFilter, outcomes: Sequence[tuple[str, str]]) -> Source:
+    """Return the queries with these outcomes (state and reason), in the order of the input."""
     if not has_index(store):
         return in_input_order(store, wanted.stage)
     sources = [
@@ -158,7 +158,7 @@ def _texts(store: Store, side: SideIndex, wanted: QueryFilter, phase: int) -> So
 
 
 def _with_queries(store: Store, answers: Sequence[int], after: Key | None, backwards: bool, size: int) -> Batch:
-    """Return the keys of the queries whose newest answer is among some answers, in their order."""
+    """Return the keys of the queries whose newest answer is one of `answers`, in the order of these."""
     rows = store.read(f"SELECT answer, n FROM query WHERE answer IN ({marks(answers)})", *answers)
     keys = sorted((Key(0, answer, n) for answer, n in rows), reverse=backwards)
     if after is not None:  # the first answer is that of the key: several queries may have it
@@ -168,7 +168,7 @@ def _with_queries(store: Store, answers: Sequence[int], after: Key | None, backw
 
 
 def _batch(keys: list[Key], size: int, after: Key | None = None) -> Batch:
-    """Return keys that a source has found; without the first one if that is the key after which it was to begin."""
+    """Return the keys that a source found, without the first one if that is `after` itself."""
     ended = len(keys) < size
     if after is not None and keys and keys[0].number == after.number:
         del keys[0]

@@ -54,7 +54,7 @@ def read_pairs(desk: ReviewDesk, store: Store, address: str, wanted: PairRequest
     """Return a page of pairs as JSON values. A page may be short: `next` says where to resume, `seen` how far it is."""
     reader = ItemReader(store, desk.log, address)
     is_decided = wanted.state not in (None, ReviewState.UNSEEN)
-    source = _decided(desk, store, wanted) if is_decided else _in_order(store, wanted)
+    source = _decided_items(desk, store, wanted) if is_decided else _pairs_in_order(store, wanted)
     found: list[Item] = []
     last, ended = wanted.after, True
     for place, item in source:
@@ -70,8 +70,8 @@ def read_pairs(desk: ReviewDesk, store: Store, address: str, wanted: PairRequest
     return {"pairs": rows, "next": None if ended else str(last), "reasons": REASONS, "languages": _languages(store)}
 
 
-def _in_order(store: Store, wanted: PairRequest) -> Iterator[tuple[int, Item | None]]:
-    """Yield the pairs with the positions of their queries; at the end of what may be looked through, None."""
+def _pairs_in_order(store: Store, wanted: PairRequest) -> Iterator[tuple[int, Item | None]]:
+    """Yield the pairs with the positions of their queries. A last None says that the search stopped before the end."""
     where = ["stage = ?", "state = 'ok'", "query.pairs > 0"]
     values: list[object] = [GenerateStage.name]
     if wanted.n >= 0:
@@ -98,8 +98,8 @@ def _has_text(wanted: PairRequest, instruction: str, answer: str) -> bool:
     return not wanted.text or wanted.text.casefold() in f"{instruction}\n{answer}".casefold()
 
 
-def _decided(desk: ReviewDesk, store: Store, wanted: PairRequest) -> Iterator[tuple[int, Item]]:
-    """Yield what people have decided about, the newest first; places are the numbers of the first decisions."""
+def _decided_items(desk: ReviewDesk, store: Store, wanted: PairRequest) -> Iterator[tuple[int, Item]]:
+    """Yield the items that people decided about, the newest first, each with the number of its first decision."""
     log = desk.log
     firsts = [(log.decisions(pair, code)[0], pair) for pair, code in log.pairs() if code == wanted.language]
     for first, pair in sorted(firsts, key=lambda each: -each[0].number):

@@ -184,7 +184,7 @@ def located(store: Store, pair: str, query: str) -> Item | None:
 
 
 def chosen_pair(n: int, seed: int, pairs: Sequence[StoredPair]) -> StoredPair:
-    """Return the pair that stands for an accepted answer in a random sample."""
+    """Return the pair that represents an accepted answer in a random sample."""
     return pairs[mix(seed, n, 1) % len(pairs)]
 
 

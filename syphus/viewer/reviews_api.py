@@ -137,7 +137,7 @@ def _decision(body: Mapping[str, object]) -> NewDecision:
 
 
 def _item(desk: ReviewDesk, store: Store, pair: str, n: object) -> Item | None:
-    """Return what a decision is about: the page says of which query, and other programs need not."""
+    """Return the item that a decision is about. The page names its query; other programs need not."""
     if isinstance(n, int):
         return Item(n, pair)
     decisions = [each for each, _ in desk.log.pairs() if each == pair]

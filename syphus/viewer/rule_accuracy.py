@@ -3,7 +3,7 @@
 A stratum is what is drawn from: the accepted answers of a run, the answers that one rule rejected, the pairs that the
 judge found bad, and those that it found good. Only units that were drawn at random in their stratum count, and each
 stratum is weighted by its size, so the estimates are unbiased whatever else people have looked at. The unit is an
-answer; one random pair stands for an accepted answer.
+answer; one random pair represents an accepted answer.
 
 Intervals of a share are Wilson's (1927), with the finite population correction; those of ratios of sums are by MOVER
 (`quality.estimates`).
@@ -19,7 +19,7 @@ from syphus.quality.estimates import Bounds, Z, part_of, wilson
 
 
 class Stratum(NamedTuple):
-    """A part of all answers: its size, and what was said of those of it that were drawn at random and judged."""
+    """A part of all answers: its size, and the judgements of the units drawn from it at random."""
 
     name: str  #: "accepted", "rule NAME", "judge bad", "judge good"
     size: int
@@ -29,7 +29,7 @@ class Stratum(NamedTuple):
 
     @property
     def judged(self) -> int:
-        """The number of units that count."""
+        """The number of units judged good or bad."""
         return self.good + self.bad
 
     @property
@@ -102,6 +102,6 @@ def allocate(strata: Sequence[Stratum], count: int) -> dict[str, int]:
 
 
 def _with_one_more(stratum: Stratum) -> Stratum:
-    """Return a stratum with one more judgement, which is as most are."""
+    """Return a stratum with one more judgement, like the majority of its judgements."""
     is_bad = stratum.bad > stratum.good
     return stratum._replace(bad=stratum.bad + is_bad, good=stratum.good + (not is_bad))

@@ -1,6 +1,6 @@
 """The viewer's server: it collects the routes of the other modules, and serves its pages until it is stopped.
 
-A module of this room that answers requests has a function `routes(viewer)`, and stands in `_MODULES`.
+A module of this room that answers requests has a function `routes(viewer)`, and is listed in `_MODULES`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ async def serve(viewer: Viewer, ports: Iterable[int]) -> AsyncIterator[str]:
 
 
 def _logger() -> logging.Logger:
-    """Return the log of the server, without what is no HTTP: anybody who reaches the port could fill the terminal."""
+    """Return the log of the server. Requests that are not HTTP are left out: they could fill the terminal."""
     logger = logging.getLogger(__name__)
     logger.addFilter(_is_fault)
     return logger

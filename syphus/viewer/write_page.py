@@ -149,7 +149,7 @@ async def _page(client: _Client, page: str) -> WrittenPage:
 
 
 def _images(value: object) -> Iterator[dict[str, Any]]:
-    """Yield the objects in a reply that stand for pictures."""
+    """Yield the objects in a reply that describe pictures."""
     if isinstance(value, dict):
         if isinstance(value.get("url"), str) and "/images/" in value["url"]:
             yield value

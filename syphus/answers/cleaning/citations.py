@@ -2,7 +2,7 @@ r"""Takes off citation marks that point at nothing: `[1][2]`, `【4:0†source�
 
 A mark differs from a sound bracket by its form and its place: it follows a word or a full stop, and ends a clause. A
 plain number in brackets may also be an index, an interval or a label in the picture, so it needs more evidence than a
-form that nothing else has. What stands in the annotation, or in the question that is answered, is never a mark.
+form that nothing else has. What the annotation or the question contains is never a mark.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-r"""Takes off what models write behind a text: end marks, counts of pairs, labels, notes, remarks, and lone tags.
+r"""Removes what models append to a text: end marks, counts of pairs, labels, notes, remarks, and lone tags.
 
-Such a line stands by itself behind a complete sentence, and its form says that it is no part of the answer: it is one
+Such a line follows a complete sentence on its own, and its form shows that it is no part of the answer: it is one
 token (`[END]`, `QA_GT_noisy`), a rule (`---`), the number of the pairs in brackets, the label of the next pair, a note
 behind a rule, or it speaks of the pairs themselves. Other last lines stay: a list, a poem, a letter or an honest note.
 What is in doubt makes the answer invalid; see `doubtful_lines.py`.
@@ -19,7 +19,7 @@ from syphus.answers.parsing.answer_text import extract_answer, is_empty, strip
 from syphus.types import Pair
 
 _LAST_SIGNS = (">", "]", "*", ";")  #: of tokens, tags and marks at the end of a text
-_MOST_LINES = 8  #: that are taken off one text
+_MOST_LINES = 8  #: removed from one text
 _STOPS = ".!?\u3002\uff01\uff1f\u2026"
 _CLOSERS = "\"'\u201d\u2019\u00bb\u300d\u300f)]*_`"
 _BREAKS = re.compile(r"(?<!\s)(?:\s*+(?:<br[ \t]*+/?>|&nbsp;)){1,40}\Z", re.IGNORECASE)
@@ -199,7 +199,7 @@ def ends_story(known: str, head: str, line: str) -> bool:
 
 
 def last_paragraph(text: str) -> tuple[str, str] | None:
-    """Return what stands before the last blank line, and what behind it."""
+    """Return the text before the last blank line, and the text after it; None without a blank line."""
     blank = list(re.finditer(r"\n[ \t\r]*\n", text))
     return (text[: blank[-1].start()].rstrip(), text[blank[-1].end() :].strip()) if blank else None
 
@@ -262,7 +262,7 @@ def _without_block(text: _Text, head: str, line: str) -> str | None:
 
 
 def _last_parts(text: str, others_are_lines: bool) -> Iterator[tuple[str, str]]:
-    """Yield the ways to split a last part off: at the last blank line, or behind the first where others have one."""
+    """Yield ways to split off a last part: at the last blank line; if other answers are lines, after the first, too."""
     parts = [last_paragraph(text)] if text.count("```") < 2 else []
     if others_are_lines:
         first, blank = text.partition("\n"), re.split(r"\n[ \t\r]*+\n", text, maxsplit=1)
@@ -273,7 +273,7 @@ def _last_parts(text: str, others_are_lines: bool) -> Iterator[tuple[str, str]]:
 
 
 def _without_remark(text: _Text) -> str | None:
-    """Return a last answer without what the model says of its own work behind it; None if it says nothing."""
+    """Return the last answer without a remark of the model on its own work at the end; None if there is none."""
     head, _, line = text.text.rpartition("\n")
     if not text.is_last or text.is_of_text or ends_story(text.known, head, line.strip()):
         return None
@@ -285,7 +285,7 @@ def _without_remark(text: _Text) -> str | None:
 
 
 def is_doubtful_remark(pairs: Sequence[Pair], known: str) -> bool:
-    """Return whether the last answer ends in a part that may be no part of it, by its shape alone."""
+    """Return whether the shape of the end of the last answer suggests a remark that does not belong to it."""
     others = [text for pair in pairs[:-1] for text in (pair.instruction, pair.answer)]
     if len(pairs) < 2 or any("\n" in pair.answer for pair in pairs[:-1]):
         return False
@@ -296,7 +296,7 @@ def is_doubtful_remark(pairs: Sequence[Pair], known: str) -> bool:
 
 
 def _mended(text: _Text) -> tuple[str, int]:
-    """Return a text without what is behind it, and the number of lines and tokens that were there."""
+    """Return a text without the lines and tokens appended to it, and how many were removed."""
     found = text.text
     for count in range(_MOST_LINES):
         bare = _without_tokens(found, text.known) if found[-1:] in _LAST_SIGNS else found
@@ -310,7 +310,7 @@ def _mended(text: _Text) -> tuple[str, int]:
 
 
 def _without_wrapper(text: str, known: str) -> str:
-    """Return a text without a draft before it, and without a wrapper around all of it that calls it an answer."""
+    """Return a text without a draft before it, and without a wrapper such as `<answer>` around all of it."""
     named, boxed = _WRAPPER.match(text), text.startswith("\\boxed{") and text.count(" ") > 1
     is_data = text.startswith("<![CDATA[") and not OF_TEXT.search(known)
     if not (named or boxed or is_data) or (named and named[0] in known):
@@ -324,7 +324,7 @@ def _may_have_ending(text: str) -> bool:
 
 
 def _unwrap(pairs: Sequence[Pair], context: Context) -> tuple[tuple[Pair, ...], int]:
-    """Return the pairs without wrappers around their answers, which answers as JSON may have, and their number."""
+    """Return the pairs without wrappers around their answers, as in JSON, and the number of wrappers removed."""
     mended = tuple(
         replace(pair, answer=_without_wrapper(pair.answer, f"{context.query.text}\n{pair.instruction}"))
         if pair.answer[:1] in _FIRST_SIGNS
@@ -335,7 +335,7 @@ def _unwrap(pairs: Sequence[Pair], context: Context) -> tuple[tuple[Pair, ...], 
 
 
 def _mend(pairs: Sequence[Pair], context: Context) -> tuple[tuple[Pair, ...], int]:
-    """Return the pairs without what stands behind their texts, and the number of places."""
+    """Return the pairs without lines and tokens appended to their texts, and how many were removed."""
     for pair in pairs:  # most answers have none; a loop takes half the time of any()
         if "\n" in pair.answer or pair.answer[-1:] in _LAST_SIGNS or pair.instruction[-1:] in _LAST_SIGNS:
             break
@@ -376,7 +376,7 @@ def _has_label(answer: str) -> bool:
     return paragraph is not None and ANY_LABEL.match(paragraph[1]) is not None
 
 
-#: What stands behind a text is taken off.
+#: They remove what models append to a text or wrap around it.
 ENDING_RULES: tuple[Rule, ...] = (
     Mend("wrapper around a text", _unwrap, needs=("<", "[", "\\boxed", "\u25c1", "\u3010", "\u300a", "{")),
     Mend("line behind a text", _mend, needs=("\n", *_LAST_SIGNS)),

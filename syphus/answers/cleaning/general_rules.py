@@ -94,7 +94,7 @@ _ABOUT_MARKUP = re.compile(r"\b(?:tokens?|toke?ni[sz]er|prompts?|templates?|tags
 
 
 def _find_model_markup(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
-    """Find tokens of the model's own, but not those that are what the pair is about."""
+    """Find special tokens of the model, except those that the pair itself is about."""
     questions = [pair.instruction for pair in pairs for _ in range(2)]
     for question, (place, text) in zip(questions, texts_with_places(pairs), strict=True):
         if not any(map(text.__contains__, _MARKUP_SIGNS)):
@@ -106,7 +106,7 @@ def _find_model_markup(pairs: Sequence[Pair], context: Context) -> Iterable[str]
 
 
 def _ends_text(text: str, match: re.Match[str]) -> bool:
-    """Return whether a token stands behind the full stop of a text, where the model ends its turn."""
+    """Return whether a token follows the full stop of a text, where the model ends its turn."""
     return not text[match.end() :].strip() and text[: match.start()].rstrip()[-1:] in (".", "!", "?", "\u3002")
 
 
@@ -115,7 +115,7 @@ def _find_repeated_questions(pairs: Sequence[Pair], _: Context) -> Iterable[tupl
 
 
 def _find_repeated_answers(pairs: Sequence[Pair], _: Context) -> Iterable[tuple[int, str]]:
-    """Find answers that were given before. "Yes." and "On the left." may answer two questions, no sentence three."""
+    """Find repeated answers. Short ones ("On the left.") may answer two questions; from four words on, not three."""
     answers = undressed_texts([pair.answer for pair in pairs])
     if len(set(answers)) == len(answers):
         return ()
@@ -145,10 +145,10 @@ def undressed_texts(texts: Sequence[str]) -> list[str]:
 
 
 def _repeated(pairs: Sequence[Pair], words: Sequence[str], part: str) -> Iterable[tuple[int, str]]:
-    """Yield the pairs whose words, "" for none, came before, if there are any.
+    """Yield the pairs that repeat an earlier one. `words` are what to compare of each pair; "" is never a repetition.
 
-    A conversation, whose pairs the plugin gives ids such as `..._round2`, stands for itself: another one may say the
-    same. Behind a round that is left out, the later ones would make no sense.
+    Pairs with ids such as `..._round2` form conversations, and each conversation is compared with itself only. Once a
+    round is a repetition, the later rounds are yielded too: without it they would make no sense.
     """
     if len(set(words)) == len(words):
         return
@@ -185,7 +185,7 @@ def _find_repeated_sentences(pairs: Sequence[Pair], _: Context) -> Iterable[str]
 
 
 def _stuck_phrase(text: str) -> str:
-    """Return four or more words that come three times in a row, a word between at most: a model that is stuck."""
+    """Return a phrase of four or more words that comes three times, at most a word apart, as from a stuck model."""
     words = text.split()
     if len(words) < 3 * _STUCK_WORDS or len(set(words)) > len(words) * 2 // 3:
         return ""  # as nearly all texts

@@ -61,7 +61,7 @@ class Question(NamedTuple):
 
     kind: Kind
     text: str
-    rest: str  #: what stands behind the words that tell the kind
+    rest: str  #: the text after the words that tell the kind
     offers_a_choice: bool = False
 
 
@@ -226,7 +226,7 @@ def _check_place(question: Question, answer: str, _: str) -> NonAnswer | None:
 
 
 def _check_inside(question: Question, answer: str, _: str) -> NonAnswer | None:
-    """Find what is said of a thing itself, where its contents are asked for."""
+    """Find answers that describe a thing itself when the question asks for its contents."""
     told = _said_of_it(question.rest, answer)
     if told is None or _HOLDS.search(answer):
         return None
@@ -268,7 +268,7 @@ def _check_other(question: Question, answer: str, _: str) -> NonAnswer | None:
 
 
 def _has_only_words_of(question: Question, words: Sequence[str]) -> bool:
-    """Return whether an answer, however short, has no word with a meaning that the question has not."""
+    """Return whether an answer, however short, adds no word with a meaning to those of the question."""
     if question.offers_a_choice or len(words) < 2:
         return False
     new = _EMPTY.issuperset
@@ -276,7 +276,7 @@ def _has_only_words_of(question: Question, words: Sequence[str]) -> bool:
 
 
 def _said_of_it(asked: str, answer: str) -> str | None:
-    """Return what an answer says of the very thing that is asked about, None if it does not begin with that."""
+    """Return the rest of an answer that begins with the thing that is asked about; None if it begins otherwise."""
     thing, told = asked.split(), answer.split()
     if told and told[0] in _ARTICLES:
         told = told[1:]
@@ -287,7 +287,7 @@ def _said_of_it(asked: str, answer: str) -> str | None:
 
 
 def _off_topic(question: Question, answer: str) -> NonAnswer | None:
-    """Find a whole sentence about another thing than the question's, which it does not name."""
+    """Find a whole sentence about something else, which does not name what the question asks about."""
     subject = _SUBJECT.match(answer)
     if subject is None or _PRONOUN.search(answer, subject.end()) or _is_about(question, answer):
         return None
@@ -295,13 +295,13 @@ def _off_topic(question: Question, answer: str) -> NonAnswer | None:
 
 
 def _is_about(question: Question, answer: str) -> bool:
-    """Return whether an answer has a word of the question, or one of the same kind, or the question none to have."""
+    """Return whether an answer has a word of the question, or one of its kind; True if the question has no content."""
     asked, told = _content(question.rest) - _PLACES, _content(answer) - _PLACES
     return not asked or not asked.isdisjoint(told) or any(asked & _kin(each) for each in told)
 
 
 def _restatement(question: Question, answer: str) -> NonAnswer | None:
-    """Find answers in which all words with a meaning are the question's, in whatever form."""
+    """Find answers whose words with a meaning all come from the question, in whatever form."""
     words, asked = split_words(answer), split_words(question.text)
     begins = {word[0] for word in asked}
     if not all(word[0] in begins for word in set(words) - _EMPTY) or question.kind == "who" or question.offers_a_choice:
@@ -350,7 +350,7 @@ def _kin(stemmed: str) -> frozenset[str]:
 
 
 def _kinds_of(stemmed: str) -> frozenset[str]:
-    """Return the stems of the things that are of a kind, and of the kind itself; nothing for a word that is no kind."""
+    """Return the stems of a kind ("animal") and of the things of that kind; nothing for other words."""
     from syphus.answers.scoring.lexicon import supporting_words
 
     kinds = supporting_words().get(stemmed, frozenset())

@@ -154,7 +154,7 @@ class RuleSet:
     """The rules of a run, prepared for any number of answers."""
 
     def __init__(self, rules: Iterable[Rule], warnings: frozenset[str] = WARNING_RULES) -> None:
-        """Prepare the rules; those that are called as in `warnings` only doubt what they find."""
+        """Prepare the rules; those named in `warnings` only report doubts."""
         rules = tuple(rules)
         self._warnings = warnings
         self._needs = NeedFinder(need for rule in rules if not isinstance(rule, Drop) for need in rule.needs)
@@ -171,7 +171,7 @@ class RuleSet:
         ]
 
     def clean(self, pairs: Sequence[Pair], context: Context) -> Cleaned:
-        """Do what `clean` does."""
+        """Apply the rules to the pairs of one answer, as the function `clean` does."""
         cleaned = SearchablePairs(pairs)
         found = self._needs.find(cleaned.lowered)
         repairs: dict[str, int] = {}
@@ -220,7 +220,7 @@ def _repair(rule: Repair, pairs: Sequence[Pair], _: Context) -> tuple[tuple[Pair
 
 
 def _replace(text: str, rule: Repair, unless: Part) -> tuple[str, int]:
-    """Return a text, repaired unless the rule is only for the other part, and the number of replacements."""
+    """Return the repaired text and the number of replacements. A rule with `part` set to `unless` changes nothing."""
     if rule.part == unless or not _may_match(rule, text):
         return text, 0
     return _compile(rule.pattern, False).subn(rule.replacement, text)
@@ -267,7 +267,7 @@ class NeedFinder(dict[str, int]):
         ]
 
     def bits(self, needs: Needs) -> int:
-        """Return the bits of which a text has at least one: those of the needs, or that of every text."""
+        """Return the bits of these needs; without needs, the bit 1. A text that a rule matches has at least one."""
         return sum({self._bits[need] for need in needs}) if needs else 1
 
     def find(self, text: str) -> int:

@@ -73,7 +73,7 @@ class SentTexts:
             questions.setdefault(text, set()).add(question)
         self._examples = [text for text, asked in questions.items() if len(asked) == 1]
         self._asked = frozenset[str]().union(*questions.values())
-        sent = [  # what stands in several examples is a wording that all answers share
+        sent = [  # a wording in several examples is one that all answers share
             _Sent(split_words(text), SentKind.EXAMPLE, next(iter(questions[text]))) for text in self._examples
         ]
         for text in dict.fromkeys(instructions):

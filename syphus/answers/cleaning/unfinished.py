@@ -1,4 +1,4 @@
-"""Finds answers that are not what was asked for: cut off, of too many pairs, in another language, without news."""
+"""Finds answers that are not what was asked for: cut off, of too many pairs, in another language, or a restatement."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _find_cut_texts(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
 
 
 def _is_half_a_word(word: str, text: str, annotation: str) -> bool:
-    """Return whether a last word is the beginning of a word of the annotation, and itself stands nowhere."""
+    """Return whether a last word is cut off: it begins words of the annotation, and is none of them."""
     if len(word) < _LEAST_LETTERS or len(text.split()) < _LONG:
         return False
     known = set(split_words(annotation))

@@ -200,7 +200,7 @@ def _without_block(core: str, opening: re.Match[str]) -> tuple[str, str] | None:
 
 
 def _without_lone_end(core: str) -> tuple[str, str] | None:
-    """Return the text without the end of a wrapper whose beginning stands in the prompt."""
+    """Return the text without the end of a wrapper that the prompt opened."""
     last = core.rfind("\n")
     end = _CLOSER_ALONE.fullmatch(core, last + 1) if last >= 0 else None
     if end is None or re.search(rf"[{_LEFT}][ \t]*{re.escape(end['name'])}\b", core[:last]):
@@ -209,7 +209,7 @@ def _without_lone_end(core: str) -> tuple[str, str] | None:
 
 
 def _has_lone_closer(text: str) -> bool:
-    """Return whether a line is nothing but the end of a block that has begun nowhere: drafts end like that."""
+    """Return whether a line only closes a block that nothing opened, as at the end of a draft."""
     if "/" not in text or "```" in text:
         return False
     return any(

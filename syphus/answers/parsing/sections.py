@@ -270,7 +270,7 @@ def _has_section_mark(bounds: Sequence[Header], pieces: Sequence[Section]) -> bo
 
 
 def _labels_some_pairs(text: str, bounds: Sequence[Header], ends: Sequence[int], label: re.Match[str]) -> bool:
-    """Return whether a label in words (`Attempt 1`) comes again, but not before each pair: then it is of several."""
+    """Return whether a label in words (`Attempt 1`) is repeated, but not for each pair: it labels several pairs."""
     if not _letters(label[0]):
         return False
     first_kind = next((bound.kind for bound in bounds if bound.kind), "")

@@ -40,11 +40,11 @@ _DENIAL = re.compile(r"\b(?:no|not|none|nothing|nobody|never|neither|nowhere|wit
 
 
 def own_words(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
-    """Return 1 minus the square of the share of words in long runs that stand so in the annotation.
+    """Return 1 minus the square of the share of words in long runs that are copied from the annotation.
 
     One answer in the annotation's words does no harm. An annotation that is handed on as answers teaches the model to
-    parrot: the score is 0 if that is what nearly all of the words are. There, short runs count half, because things are
-    named so, and whole sentences of the annotation fully.
+    parrot: the score is 0 if nearly all words are copied. For this, short runs count half, because things have the same
+    names in both, and whole sentences of the annotation count fully.
     """
     annotation = candidate.query.text
     long_shares, handed_on, found = [], [], ""
@@ -107,7 +107,7 @@ def _statements(annotation: str) -> tuple[frozenset[str], ...]:
 
 
 def _copied(words: Sequence[Word], annotation: str, length: int) -> tuple[set[int], str]:
-    """Return the places of the words that stand in runs of `length` of the annotation, and the first run."""
+    """Return the places of words in runs of at least `length` words copied from the annotation, and the first run."""
     known = _runs(annotation, length)
     places: set[int] = set()
     found = ""

@@ -1,4 +1,4 @@
-"""Finds the phrases that numbers stand in, by the table of the language: times, fractions, dozens, decades."""
+"""Finds phrases that contain numbers, by the table of the language: times, fractions, dozens, decades."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def word_values(text: str, grammar: NumberGrammar) -> set[float]:
     return words_of(reading.text) | reading.parts | reading.loose
 
 
-# Phrases: what the numbers of a text stand in.
+# Phrases that contain the numbers of a text.
 
 
 class _Compiled:
@@ -148,7 +148,7 @@ _LITERAL = re.compile(r"[^\W\d_]+(?!\?)")
 
 
 def _needed_words(pattern: str) -> tuple[str, ...]:
-    """Return words of which a text has one if the pattern matches; searching for them is quicker. () if not known."""
+    """Return words of which every matching text has one, for a quicker search first; () if there are no such words."""
     words: list[str] = []
     for part in re.split(r"\|(?![^(]*\))", pattern):
         if alternatives := _NAMED.search(part):

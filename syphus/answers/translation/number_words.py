@@ -1,4 +1,4 @@
-"""The grammar of numbers and times by language: number words, and the phrases that numbers stand in.
+"""The grammar of numbers and times by language: number words, and the phrases that contain numbers.
 
 `number_reader.py` and `number_phrases.py` read any text by an entry of this table. A language without an entry is
 compared by its digits alone.

@@ -74,7 +74,7 @@ class SourceNumbers:
     `digits` are those in digits, `words` the values of those in words, and `possible` the values that other words may
     become. `parts` are the parts of larger numbers in words: 2 and 100 in "two hundred". `counts` is the number of
     times that a value is there, in digits and in words. `romans` are those of Roman numerals. `times` are times of day
-    such as 3:05. `phrases` are what numbers stand in ("half past three"); `plain` says that they are all like "3:05",
+    such as 3:05. `phrases` are those with numbers ("half past three"); `plain` says that they are all like "3:05",
     so that digits are enough to compare them.
     """
 

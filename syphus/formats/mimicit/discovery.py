@@ -53,7 +53,7 @@ def find_groups(
 ) -> tuple[list[MixtureGroup], list[Finding]]:
     """Return the groups of files that the paths name, and the faults of the data yamls among them.
 
-    A folder stands for its instruction files. Each instruction file is a group of its own, with `XX_train.json` and the
+    A folder means its instruction files. Each instruction file is a group of its own, with `XX_train.json` and the
     image stores that `find_stores` finds, unless they are not needed or `images` names stores, which belong to every
     dataset. Raises `InputError` if a path holds no pairs, `ConfigError` if a yaml can't be read.
     """
@@ -98,7 +98,7 @@ def untranslated_files(folder: Path) -> list[Path]:
 
 
 def instruction_files(path: Path) -> list[Path]:
-    """Return the instruction files of a folder, JSON or else Parquet tables; a file stands for itself.
+    """Return the instruction files of a folder, JSON or else Parquet tables; a file means itself.
 
     Raises `InputError` if there are none.
     """

@@ -55,7 +55,7 @@ def mix(path: Path, datasets: Sequence[str], on_finding: OnFinding) -> Mixture:
     """Write a data yaml of the datasets, each given as `DATASET_SYNTAX`, with absolute paths; check all its files.
 
     A dataset without name and group takes the name `XX` from `XX_instructions.json`, its train file from the same
-    folder, its images from where `find_stores` finds them, and its group from what its images are. A folder stands for
+    folder, its images from where `find_stores` finds them, and its group from what its images are. A folder means
     all instruction files in it that are not translations. The loader reads JSON alone, so the pairs of a Parquet table
     are written beside the data yaml.
 
