@@ -5,7 +5,7 @@ Pure functions.
 citations.py       citation marks that point at nothing
 dataset_rules.py   rules that plugins choose from: boxes, people, names, counts of pairs
 doubtful_lines.py  last lines that may be no part of an answer
-endings.py         what models write behind a text: end marks, counts, notes, remarks
+endings.py         what models append to a text: end marks, counts, notes, remarks
 general_rules.py   rules that apply to every dataset
 meta_commentary.py what models say of their own work, in any language
 non_answers.py     answers that do not answer their question

@@ -53,7 +53,7 @@ _MARK = re.compile(
     rf"|(?<!\])\((?:[^()\n:]{{0,20}}:[ \t]*)?{_ADDRESS}\)"
     r"|\(\[[^\]\n]{1,80}\]\([^()\s]+\)\)|\{\{[a-z]{2,12}[:|][^{}\n]{1,40}\}\}"
     rf"|[\u3010\u3014]{_NUMBERS}[\u3011\u3015]|<(?P<tag>[a-z]{{2,10}})>\[?{_NUMBERS}\]?</(?P=tag)>|<cite>[^<\n]{{1,80}}</cite>)"
-    # Forms that are one behind the last full stop of a line.
+    # Forms that are one after the last full stop of a line.
     rf"|(?P<behind>{_QUOTED}|[{_LONE}]+|\u207d[{_LIFTED}]+\u207e|\[\[{_NUMBERS}\]\]"
     rf"|\[[A-Za-z]{{1,9}}\d{{1,3}}(?:[a-z]{{1,9}}\d{{1,3}})?\](?:,?[ \t]?\[[A-Za-z]{{1,9}}\d{{1,3}}\])*"
     rf"|<a\b[^<>\n]{{0,80}}>\[?{_NUMBERS}\]?</a>)"
@@ -99,7 +99,7 @@ _END = re.compile(r"[ \t]*(?:\Z|\n|[.,;!?](?=[\s\u201d\"'\u300d]|\Z)|[\u3002\uff
 _STOP = '.!?\u3002\uff01\uff1f\u2026\u201d"'
 _CODE = re.compile(r"[`={}$\\^+]|\[0|\w\(|;\n")
 _WORD = re.compile(r"(?:([^\W\d_]{1,40})[ \t]{1,9})?([^\W\d_]{1,40})[\u201d\"')*_]{0,9}\Z")
-#: A number in brackets behind such a word is what is talked about: "it is [2]", "labelled [1]".
+#: A number in brackets after such a word is what is talked about: "it is [2]", "labelled [1]".
 _INTRODUCES = frozenset((
     "a", "an", "and", "are", "as", "at", "be", "been", "being", "by", "equals", "for", "from", "has", "have", "in",
     "is", "label", "labeled", "labelled", "mark", "marked", "number", "numbered", "of", "on", "or", "reads", "says",
@@ -231,7 +231,7 @@ def _is_data(listed: str, question: str, before: str) -> bool:
 
 
 def _judge_lifted(text: str, match: re.Match[str], word: str, *, stops: bool, ends_clause: bool) -> _Evidence:
-    """Judge raised digits: powers and units have them behind letters, and after a number."""
+    """Judge raised digits: in powers and units they follow letters or a number."""
     is_prose = len(word) > 3 or word in _NO_NAMES
     is_loose = text[match.start() - 1].isspace()
     if re.search(r"[=+\u00d7\u2212^$\\]", _OF_MARK.sub("", text)) or (is_loose and match[0][0] not in "$^"):

@@ -168,7 +168,7 @@ _NOT_NAMES = frozenset((  # words with which a sentence may begin
 ))  # fmt: skip
 
 
-#: A capital inside a sentence; behind such a word it is a place, a day or a thing with a name.
+#: A capital inside a sentence; after such a word it is a place, a day or a thing with a name.
 _INSIDE = re.compile(r"\b([a-z]+),? ([A-Z][\w'-]+(?: [A-Z][\w'-]+)*)")
 _BEFORE_PLACES = frozenset((
     "about", "across", "along", "around", "at", "by", "from", "in", "into", "near", "of", "on", "over", "the", "this",

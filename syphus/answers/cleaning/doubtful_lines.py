@@ -26,7 +26,7 @@ _BARE = re.compile(
     r"[\[<{\u3010\u300a\u300c][^\s\[\]<>{}]{1,30}[\]>}\u3011\u300b\u300d]"
 )  #: perhaps the end of a draft
 
-#: The next turn of a chat, or a pair behind an answer: a question and, below it, its answer.
+#: The next turn of a chat, or a pair after an answer: a question and, below it, its answer.
 _NEXT_TURN = re.compile(
     r"\n(?:#+ ?|\*\*)?(?P<role>User|Human|Assistant)(?:\*\*)?:[^\n]*"
     r"|\n[ \t\r]*\n\W{0,4}Q\d?\W{1,4}[^\n]+\?\W{0,4}\n+\W{0,4}A\d?\W{1,4}[^\n]+"

@@ -2,7 +2,7 @@ r"""Removes what models append to a text: end marks, counts of pairs, labels, no
 
 Such a line follows a complete sentence on its own, and its form shows that it is no part of the answer: it is one
 token (`[END]`, `QA_GT_noisy`), a rule (`---`), the number of the pairs in brackets, the label of the next pair, a note
-behind a rule, or it speaks of the pairs themselves. Other last lines stay: a list, a poem, a letter or an honest note.
+after a rule, or it speaks of the pairs themselves. Other last lines stay: a list, a poem, a letter or an honest note.
 What is in doubt makes the answer invalid; see `doubtful_lines.py`.
 """
 

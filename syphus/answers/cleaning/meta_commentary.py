@@ -1,4 +1,4 @@
-r"""Finds what a model says of its own work behind an answer, in any language, and the courtesies around it.
+r"""Finds what a model says of its own work after an answer, in any language, and the courtesies around it.
 
 What such a remark says is different in each language; its shape is not. Four things are looked at: whether any word
 with a meaning is also in the annotation or in the pairs (`is_related`), whether the other answers are one line each,
@@ -59,7 +59,7 @@ _OWN_SCRIPT = re.compile("[ɐ-\U0010ffff]")
 
 
 def belonging(part: str, head: str, scene: str, *, others_are_lines: bool) -> Belonging:
-    """Return whether a last part, behind a complete sentence, belongs to its answer.
+    """Return whether a last part, after a complete sentence, belongs to its answer.
 
     `head` is the answer before it, and `scene` everything else: the annotation, the questions, the other answers.
     `others_are_lines` says that there are other answers, and that each is one line.
@@ -116,7 +116,7 @@ def seems_english(text: str) -> bool:
     return 2 * letters < len(text) and 4 * sum(word in COMMON for word in words) >= len(words)
 
 
-# Sources and hashtags behind a text, on its last line or below it.
+# Sources and hashtags after a text, on its last line or below it.
 
 _SOURCES = (
     r"(?:sources?|ref(?:erence)?s?|quellen?|fuentes?|fonti?|fontes?|citations?|captions?|источник"
@@ -197,7 +197,7 @@ def asks_for_tags(question: str) -> bool:
 
 
 def _without_remarks(text: str, question: str, known: str) -> str:
-    """Return an answer without the courtesy before it, and without a source or hashtags behind it."""
+    """Return an answer without the courtesy before it, and without a source or hashtags after it."""
     text = text[assent_before(text, question) :]
     if (found := _SOURCE.search(text)) and not _ASKS_FOR_SOURCES.search(question) and found[0].strip() not in known:
         text = text[: found.start()]

@@ -323,7 +323,7 @@ class SearchablePairs(tuple[Pair, ...]):
 
     @cached_property
     def places(self) -> tuple[tuple[str, str], ...]:
-        """Each text behind its place, as `texts_with_places` returns them."""
+        """Each text with its place, as `texts_with_places` returns them."""
         return tuple(
             text
             for number, pair in enumerate(self, 1)

@@ -105,7 +105,7 @@ class SentTexts:
     def example_phrases(self) -> Mapping[str, frozenset[tuple[str, ...]]]:
         """The last five words of statements of the examples that end in a noun ("closer to the entrance"), by the noun.
 
-        A noun is here a word with "the" or "a" one or two words before it, and a mark behind it.
+        A noun is here a word with "the" or "a" one or two words before it, and a mark after it.
         """
         found: dict[str, set[tuple[str, ...]]] = {}
         for statement in _STATEMENT.findall("\n".join(self._examples)):

@@ -250,7 +250,7 @@ def _has_heading(bounds: Sequence[Header], pieces: Sequence[Section]) -> bool:
 
 
 def _has_section_mark(bounds: Sequence[Header], pieces: Sequence[Section]) -> bool:
-    """Return whether a line between pairs begins another part of the answer: `=== FINAL ===` behind a draft.
+    """Return whether a line between pairs begins another part of the answer: `=== FINAL ===` after a draft.
 
     Such a line is between signs, or ends in a colon. A line that is the same between all pairs, but for numbers, is a
     label; so is one before each pair of three or more.

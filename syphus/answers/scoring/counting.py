@@ -51,18 +51,18 @@ _GENERAL = frozenset(
 )
 _TWO_IMAGES = ("two images", "two pictures", "two photos", "two frames")  #: which every such pair may speak of
 _DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
-_TAKEN = 4  #: words behind a number that it may count
+_TAKEN = 4  #: words after a number that it may count
 _SINGLE = frozenset(("a", "an", "one", "the", "another", "his", "her", "its", "single"))
 _MANY = frozenset(("people", "men", "women", "children", "geese", "mice", "feet"))
 _MOST_SUMMED = 6  #: counted things whose sums are looked at
 
 
 class AnnotationCounts(NamedTuple):
-    """What an annotation counts: its values, each with the stems that it counts, and how its other nouns stand."""
+    """What an annotation counts: its values, each with the stems that it counts, and the forms of its other nouns."""
 
     values: frozenset[float]
     counted: tuple[tuple[float, frozenset[str]], ...]
-    single: frozenset[str]  #: stems behind "a", "one" or "the" and without a plural ending
+    single: frozenset[str]  #: stems after "a", "one" or "the" and without a plural ending
     many: frozenset[str]  #: stems of words with a plural ending
     digits: frozenset[str]
 

@@ -121,7 +121,7 @@ def _find_unsupported(pairs: Sequence[Pair], context: Context) -> Iterable[str]:
 
 
 def _says_nothing_differs(annotation: str) -> bool:
-    """Return whether an annotation has words, and none with a meaning: "there is no difference"."""
+    """Return whether an annotation has words, but none with a meaning, as in "there is no difference"."""
     return bool(annotation.strip()) and annotation.isascii()
 
 
@@ -154,7 +154,7 @@ def _claim_of(sentence: str, index: int) -> _Claim:
 
 
 def _is_introduced(found: Sequence[Word], index: int) -> bool:
-    """Return whether a thing is claimed to be there: behind "a", a number or "and", a bare plural, no mere setting."""
+    """Return whether a thing is claimed: after "a", a number or "and", as a bare plural, or as known but no setting."""
     if not is_thing(found[index].text) and not (is_concrete(found[index].text) and _begins_phrase(found, index)):
         return False
     for each in reversed(found[max(0, index - _REACH) : index]):
@@ -177,7 +177,7 @@ def _settings() -> frozenset[str]:
 
 
 def _begins_phrase(found: Sequence[Word], index: int) -> bool:
-    """Return whether a word is the noun of its phrase, and does not stand before another one: "a stone wall"."""
+    """Return whether a word is the noun of its phrase, not one before another noun, as "stone" in "a stone wall"."""
     following = found[index + 1 : index + 2]
     return found[index].ends_phrase or not following or is_common(following[0].stem)
 
@@ -230,7 +230,7 @@ def _is_denied(found: Sequence[Word], index: int) -> bool:
 
 
 def _is_figurative(found: Sequence[Word], index: int) -> bool:
-    """Return whether a thing is compared with, counts something, or is in an expression that means nothing visible."""
+    """Return whether a thing is a comparison, a measure, or part of an expression that means nothing visible."""
     word, before = found[index], found[max(0, index - _REACH) : index]
     following = found[index + 1].text if index + 1 < len(found) and not word.ends_phrase else ""
     if any(each.text in _COMPARES for each in before) or (word.text in ("couple", "sea", "wave") and following == "of"):

@@ -95,7 +95,7 @@ def says_more(candidate: Candidate, _: ScoringContext) -> tuple[float, str]:
 
 
 def _recites(pair: Pair, stated: Sequence[frozenset[str]]) -> bool:
-    """Return whether the question takes nothing from the annotation, and the answer nothing but one statement."""
+    """Return whether the question has no word of the annotation, and the answer only those of one statement."""
     asked, told = (frozenset(_telling(tokenize(text), "")) for text in (pair.instruction, pair.answer))
     known = frozenset[str]().union(*stated)
     return len(told) >= _FEW and asked.isdisjoint(known) and any(told <= each for each in stated)

@@ -156,7 +156,7 @@ def _split_characters(run: str) -> Iterator[Word]:
 
 @lru_cache(maxsize=1_000)
 def split_sentences(text: str) -> tuple[str, ...]:
-    """Return the sentences and lines of a text; a full stop behind a digit ends none."""
+    """Return the sentences and lines of a text; a full stop after a digit ends none."""
     return tuple(_BETWEEN_SENTENCES.split(text))
 
 
