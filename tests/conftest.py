@@ -14,8 +14,8 @@ _ROOM = 4 << 30  # bytes; the files of a whole run take less than one gigabyte
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are cores, as many tests wait for a timeout or another process more than they compute."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are cores: many tests wait for a timeout or another process more than they compute."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_configure(config: pytest.Config) -> None:
