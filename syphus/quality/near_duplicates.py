@@ -44,11 +44,12 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def require_rensa() -> ModuleType:
-    """Return the module that computes MinHash signatures. Raises `ConfigError` if it is not installed."""
+    """Return the module that computes MinHash signatures. Raises `ConfigError` if it or numpy is not installed."""
     try:
+        import numpy  # noqa: F401 - only whether it is installed
         import rensa
     except ImportError as error:
-        what = "near-duplicates are found with rensa, which is not installed"
+        what = f"near-duplicates are found with {error.name}, which is not installed"
         raise ConfigError(f"{what}: {install_hint('quality')}") from error
     module: ModuleType = rensa
     return module
@@ -70,9 +71,10 @@ class NearDuplicates:
     """
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
+        self._rensa = require_rensa()
         import numpy as np
 
-        self._rensa, self._np = require_rensa(), np
+        self._np = np
         self._threshold = threshold
         self._block: list[list[int]] = []
         self._signatures = bytearray()  # 16 bits a value; it grows in place, which an array would not

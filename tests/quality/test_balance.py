@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,16 @@ DRESSED = (
 )
 OTHER = ("How many people wait at the crossing?", "Two people wait at the crossing, and a third one runs towards them.")
 LIKE = ("How many dogs wait at the crossing?", "Four dogs sit at the far end of it, and none of them moves at all.")
+
+
+@pytest.mark.parametrize("package", ["numpy", "rensa"])
+def test_a_missing_package_is_named_with_what_installs_it(
+    tmp_path: Path, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_pairs(tmp_path, {"a": ONE})
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf"{package}, which is not installed: pip install 'syphus\[quality\]'"):
+        balance(path)
 
 
 def test_a_repeat_in_another_dress_is_left_out_and_a_similar_pair_stays(tmp_path: Path) -> None:
