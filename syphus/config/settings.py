@@ -173,9 +173,6 @@ def load_config(
     The options come first, then the file. Without a model, `find_model` is asked. Raises `ConfigError` with one line.
     """
     data = read_settings(path) if path is not None else {}
-    for name in sorted(data.keys() - {*(known := ["endpoint", *Config.model_fields])}):
-        where = f"; write it as endpoint: {{{name}: ...}}" if name in EndpointConfig.model_fields else None
-        raise ConfigError(f"{path}: {name} is not a setting{where or did_you_mean(name, known)}")
     given = {name: value for name, value in overrides.items() if value is not None}
     described = None
     if not data.keys() & {"endpoint", "endpoints"}:
@@ -191,9 +188,12 @@ def load_config(
 
 
 def read_settings(path: Path) -> dict[str, object]:
-    """Return all settings of a config file without validation. Raises `ConfigError`."""
+    """Return all settings of a config file, whose names are known, but not their values. Raises `ConfigError`."""
     if not isinstance(read := read_yaml(path), dict):
         raise ConfigError(f"{path}: a config must be a mapping of settings")
+    for name in sorted(map(str, read.keys() - {*(known := ["endpoint", *Config.model_fields])})):
+        where = f"; write it as endpoint: {{{name}: ...}}" if name in EndpointConfig.model_fields else None
+        raise ConfigError(f"{path}: {name} is not a setting{where or did_you_mean(name, known)}")
     return dict(read)
 
 

@@ -328,6 +328,9 @@ WRONG = {
     f"{R} --config nope.yaml": "nope.yaml: No such file or directory",
     f"{R} --config bad.yaml": "bad.yaml:2:1: ...",
     f"{R} --config odd.yaml": 'odd.yaml: modell is not a setting; did you mean "model"?',
+    f"{R} --offline --config limit.yaml": (
+        "limit.yaml: requests_per_minute is not a setting; write it as endpoint: {requests_per_minute: ...}"
+    ),
     f"{R} --offline --dataset_version a/b": "--dataset_version 'a/b': it names a folder; ...",
     "status .": ". is not a run: it has no run.sqlite.",
     "status": f"Missing argument 'FOLDER'. See {TYPED} status --help.",
@@ -347,6 +350,7 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
     (folder / "empty.jsonl").write_text("\n", "utf-8")
     (folder / "torn.py").write_text("1 / 0  # AbstractDataset\n", "utf-8")
     (folder / "bad.yaml").write_text("a: [\n", "utf-8")
+    (folder / "limit.yaml").write_text("requests_per_minute: 60\n", "utf-8")
     (folder / "odd.yaml").write_text("modell: x\nendpoint: {api_key: x}\nmodel: m\n", "utf-8")
     before = endpoint.stats.requests
     line, said = one_line(cli(folder, *shlex.split(typed))), WRONG[typed]
