@@ -112,6 +112,8 @@ def _count(shape: Shape, guess: ColumnGuess) -> str:
 
 def _guess(shape: Shape, source: str, text: str, id_column: str) -> ColumnGuess:
     if not shape.rows:
+        if shape.problems:
+            raise InputError(f"{source} holds no rows that can be read; the first problem: {shape.problems[0]}")
         raise InputError(f"{source} holds no rows")
     texts = [_named(text, shape, source, "--text")] if text else _text_columns(shape, source)
     others = [column for column in shape.columns if column not in texts]

@@ -234,6 +234,7 @@ def test_what_was_guessed_is_reported_and_rows_that_will_fail(tmp_path: Path, mo
     [
         ("a.csv", b"image,width\n1.jpg,3\n", "no column holds text; it has image, width"),
         ("a.csv", b"image,caption\n", "holds no rows"),
+        ("a.csv", b"image,caption\n1.jpg\n", "holds no rows that can be read; the first problem: "),
         ("a.csv", b"", "the file is empty"),
         ("a.json", b'{"a": 1}', "no column holds text"),
         ("a.json", b"[]", "holds no rows"),
