@@ -57,6 +57,8 @@ def _gate(options: Options) -> GateConnection:
         return HttpGate(target.rstrip("/"), secret)
     if _ADDRESS.fullmatch(target):
         raise ConfigError(f"--share {target}: write http://{target} for a gate, or the path of a folder.")
+    if "://" in target:
+        raise ConfigError(f"--share {target}: must be http:// or https:// for a gate, or the path of a folder.")
     from syphus.cluster.gate_folder import FolderGate
 
     return FolderGate(Path(target))

@@ -236,6 +236,7 @@ def test_what_can_not_be_a_gate_is_refused_in_one_line(tmp_path: Path, monkeypat
             newer: f"the gate speaks version {PROTOCOL + 1}",
             endpoint.host_url: "is not a gate",
             address[7:]: f"write http://{address[7:]} for a gate",
+            "ftp://host/gate": "--share ftp://host/gate: must be http:// or https:// for a gate",
             str(tmp_path / "file"): "it is a file",
             str(tmp_path / "damaged"): "gate.sqlite can't be used",
         }.items():
