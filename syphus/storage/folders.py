@@ -67,6 +67,8 @@ class Folder(Protocol):
 def open_folder(place: str | Path) -> Folder:
     """Return the folder at a path or URL, which need not exist. Raises `ConfigError` if a package is missing."""
     url = as_url(place)
+    if url.startswith(("file://", "local://")) and "::" not in url:  # with locks, and folders that are made
+        return _LocalFolder(Path(url.partition("://")[2]))
     return _RemoteFolder(url) if url else _LocalFolder(Path(place).absolute())
 
 

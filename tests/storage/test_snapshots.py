@@ -60,6 +60,14 @@ def answers(folder: Path) -> int:
         return int(database.execute("SELECT count(*) FROM answer").fetchone()[0])
 
 
+def test_a_url_of_a_local_folder_is_the_folder_which_is_made(tmp_path: Path) -> None:
+    folder = open_folder(f"file://{tmp_path}/new place")
+    folder.write("a/b.json", b"x")
+    folder.write_if("owner.json", b"first", None)
+    assert (tmp_path / "new place" / "a" / "b.json").read_bytes() == b"x"
+    assert folder.names("a") == {"a/b.json"}
+
+
 def test_a_file_is_written_only_if_nobody_wrote_it_meanwhile(place: str) -> None:
     folder = open_folder(place)
     assert folder.read("a/owner.json") is None
