@@ -360,6 +360,11 @@ class RowOutput:
 
         if form == "text":
             count = self._count or _ROWS_SHOWN
+            first = next(rows, None)
+            if first is None:
+                say("No rows are like that. `status` counts them by state.")
+                return
+            rows = itertools.chain((first,), rows)
             print_rows(itertools.islice(rows, count), messages=self._messages)
             if self._count is None and next(rows, None) is not None:
                 say(f"These are the first {count}. More: -n N, or --csv or --json for all.")
