@@ -47,6 +47,7 @@ _REASON_PARTS = {  # in this order: "content_filter_stop" is not a normal end
 BROKEN_TEXT = "text that is no UTF-8"  #: a flag
 
 READ_ELSEWHERE = "read from the field for reasoning"  #: a flag
+ONLY_REASONING = "reasoning in place of an answer"  #: a reason
 _TEXT_TYPES = (None, "text", "output_text")
 _NO_ANSWER = frozenset({"role", "content", "refusal", "name", "id", "type", "object", "model"})  # fields of a message
 _NEARLY = 0.9  # share of the limit that is as good as all of it, since servers count differently
@@ -218,7 +219,7 @@ def storable(text: str) -> str:
 
 def _cut_off_outcome(completion: Completion) -> Outcome:
     """Return the outcome of an answer that has reached the limit of its tokens, which reasoning counts towards."""
-    began, usage = bool(completion.text.strip()), completion.usage
+    began, usage = bool(completion.text.strip()) and READ_ELSEWHERE not in completion.flags, completion.usage
     if 2 * usage.reasoning_tokens < usage.completion_tokens or not usage.reasoning_tokens:
         reason = "cut off at max_tokens" if began else "max_tokens used up before the answer began"
         return Outcome(State.TRUNCATED, reason=reason)

@@ -13,12 +13,13 @@ from syphus.answers.cleaning import GENERAL_RULES, Context, Rule, RuleSet
 from syphus.answers.cleaning.endings import is_complete
 from syphus.answers.cleaning.sent_texts import SentTexts, scripts_of
 from syphus.answers.judging_digest import ACCEPTANCE_FILES, code_digest
+from syphus.answers.parsing.answer_text import holds_only
 from syphus.answers.parsing.json_forms import JsonAnswer, JsonForm, read_json_answer
 from syphus.answers.parsing.pairs import Parsed
 from syphus.answers.scoring.basic_quality import bounds_from_message
 from syphus.answers.scoring.norms import ratings_version
 from syphus.config.secrets import SecretRedactor
-from syphus.endpoints.chat_reply import unusable_outcome
+from syphus.endpoints.chat_reply import ONLY_REASONING, READ_ELSEWHERE, unusable_outcome
 from syphus.endpoints.request import RequestBuilder
 from syphus.endpoints.structured import AnswerFormat, AnswerRequest, answer_request, asked_format
 from syphus.errors import ImageError, UsageError
@@ -180,16 +181,20 @@ class GenerateStage(Stage):
         before = self._last_texts.pop(row.n, None)
         repeated = judgement.ask_again and bool(judgement.feedback) and before == completion.text
         self._repeats = self._repeats or repeated
-        return judgement._replace(remedy=remedy(judgement.outcome, completion), repeated=repeated)
+        outcome = judgement.outcome
+        if outcome.state is State.OK and READ_ELSEWHERE in completion.flags:
+            outcome = replace(outcome, repairs={**outcome.repairs, READ_ELSEWHERE: 1})
+        return judgement._replace(outcome=outcome, remedy=remedy(outcome, completion), repeated=repeated)
 
     def _judge(self, row: Row, completion: Completion) -> Judgement:
-        asked = asked_format(completion)
-        if self._context.form is not None and asked is not None:
+        asked, elsewhere = asked_format(completion), READ_ELSEWHERE in completion.flags
+        is_json = not elsewhere or holds_only(completion.text, ())  # and no thoughts around it
+        if self._context.form is not None and asked is not None and is_json:
             return self._judge_structured(row, completion, asked, self._context.form)
         outcome = unusable_outcome(completion, self._answer_limit)
         if outcome is not None:
             return self._judge_unusable(outcome)
-        return self._call_hook(self._parse_and_accept, row.query, completion.text)
+        return self._call_hook(self._parse_and_accept, row.query, completion.text, elsewhere)
 
     def _judge_structured(self, row: Row, completion: Completion, asked: AnswerFormat, form: JsonForm) -> Judgement:
         """Judge an answer that was asked for as JSON; in another form, if it is not what was asked for."""
@@ -259,9 +264,11 @@ class GenerateStage(Stage):
     def _render(self, query: Query) -> str:
         return checked_text("render_query", self._dataset.render_query(query))
 
-    def _parse_and_accept(self, query: Query, text: str) -> Judgement:
-        """Judge an answer with the plugin's own code."""
+    def _parse_and_accept(self, query: Query, text: str, elsewhere: bool = False) -> Judgement:
+        """Judge an answer with the plugin's own code. One from `elsewhere` may be thoughts, with drafts of pairs."""
         parsed = self._parse(query, text)
+        if elsewhere and not holds_only(text, parsed.pairs):
+            return _reject((ONLY_REASONING,))
         if parsed.problems or not parsed.pairs:
             return _reject(parsed.problems or ("no pairs",))
         return self._accept(query, parsed.pairs)

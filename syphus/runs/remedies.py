@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from syphus.endpoints.chat_reply import READ_ELSEWHERE
 from syphus.exchange import Completion
 from syphus.types import Outcome, State
 
@@ -10,6 +11,10 @@ _ROOM_OR_STOP = (
     "or set `extra_body: {stop: [...]}` in the --config file."
 )
 _LESS_REASONING = "The model reasons until its tokens are used up: lower --reasoning-effort, or raise --max-tokens."
+_THOUGHTS = (
+    "The server gives the model's thoughts and no answer: check its reasoning parser, lower --reasoning-effort, or "
+    "raise --max-tokens."
+)
 _NO_TEXT = "The server sends no text: check the model, its chat template, and the server's log."
 _UNREADABLE = (
     "Look at one with `status FOLDER --query ID`: the model does not keep to the form that the prompt asks for, or the "
@@ -20,6 +25,8 @@ _UNREADABLE = (
 def remedy(outcome: Outcome, completion: Completion) -> str:
     """Return what helps if all answers of a run fail like this one; "" for what only a row can have."""
     match outcome.state:
+        case State.TRUNCATED | State.INVALID if READ_ELSEWHERE in completion.flags:
+            return _THOUGHTS
         case State.TRUNCATED if not completion.text.strip() or completion.usage.reasoning_tokens:
             return _LESS_REASONING
         case State.TRUNCATED if outcome.detail:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from harness import Listener, run_rows, server
+from harness import Listener, Ran, run_rows, server
 from wire import Wire, completion, in_thread, reply, serving
 
 from syphus.cli.run_commands import status_lines
@@ -65,6 +66,55 @@ def test_an_answer_whose_tokens_went_into_reasoning_is_truncated_and_says_so(tmp
     assert ran.states == {State.TRUNCATED: 1}
     assert ran.reasons == ["max_tokens used up before the answer began: reasoning took most of them"]
     assert ran.report.spending.usage.reasoning_tokens == 7296
+
+
+PAIRS = "Question: What is there?\nAnswer: A bird.\n\nQuestion: What does it do?\nAnswer: It eats."
+DRAFT = "Question: What could be asked?\nAnswer: This is a draft. But two pairs are wanted, so one more is needed."
+AS_JSON = json.dumps({"pairs": [{"question": "What is there?", "answer": "A bird."}]})
+
+
+def run_with_reasoning(folder: Path, text: str, finish: str = "stop", **options: Any) -> Ran:
+    message = {"role": "assistant", "content": None, "reasoning_content": text}
+    body = completion(choices=[{"index": 0, "message": message, "finish_reason": finish}])
+    with in_thread(lambda: serving(lambda _: reply(body))) as wire:
+        return run_rows(folder, f"{wire.url}/v1", 1, **options)
+
+
+def test_an_answer_in_the_field_for_reasoning_is_used_and_counted(tmp_path: Path) -> None:
+    ran = run_with_reasoning(tmp_path, PAIRS)
+    assert ran.states == {State.OK: 1}
+    assert ran.report.rules["repairs"] == {"read from the field for reasoning": 1}
+
+
+@pytest.mark.parametrize(
+    "thoughts",
+    [
+        f"Let me draft.\n{DRAFT}",
+        f"{PAIRS}\nWait, is that right? Let me check again.",
+        f"Question: What is there?\nAnswer: This is a draft.\nNo, better:\n{PAIRS}",
+        f"I could write {AS_JSON} or something else.",
+        "I wonder what bird that is.",
+    ],
+)
+def test_thoughts_with_drafts_in_the_field_for_reasoning_are_no_pairs(tmp_path: Path, thoughts: str) -> None:
+    ran = run_with_reasoning(tmp_path, thoughts)
+    assert ran.states == {State.INVALID: 1}
+    assert ran.reasons == ["reasoning in place of an answer"]
+
+
+def test_thoughts_that_are_cut_off_are_no_answer_that_began(tmp_path: Path) -> None:
+    ran = run_with_reasoning(tmp_path, f"Let me draft.\n{DRAFT}", "length")
+    assert ran.states == {State.TRUNCATED: 1}
+    assert ran.reasons == ["max_tokens used up before the answer began"]
+
+
+def test_a_run_of_thoughts_alone_stops_and_says_what_helps(tmp_path: Path) -> None:
+    message = {"role": "assistant", "content": None, "reasoning_content": "I wonder what bird that is."}
+    body = completion(choices=[{"index": 0, "message": message, "finish_reason": "stop"}])
+    with in_thread(lambda: serving(lambda _: reply(body))) as wire:
+        ran = run_rows(tmp_path, f"{wire.url}/v1", 40)
+    assert ran.exit_code == 3
+    assert "check its reasoning parser" in str(ran.error)
 
 
 def test_a_run_of_the_former_default_model_goes_on_with_it_where_none_is_named(tmp_path: Path) -> None:

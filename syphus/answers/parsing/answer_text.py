@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+from syphus.types import Pair
 
 # str.strip() would also remove form feeds and other control characters, which must be reported instead.
 _WHITE_SPACE = "\t\n\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -247,3 +249,16 @@ def character_problems(texts: Iterable[str]) -> list[str]:
     except UnicodeEncodeError:
         return ["half of a surrogate pair"]
     return ["control character"] if len(encoded.translate(None, _CONTROLS)) != len(encoded) else []
+
+
+def holds_only(text: str, pairs: Sequence[Pair]) -> bool:
+    """Return whether a text is JSON, or these pairs with at most a word before each part, and nothing else.
+
+    A model that thinks drafts pairs among its thoughts, which come before them, or in further lines of an answer.
+    """
+    bare = text.strip()
+    if bare[:1] in ("{", "["):
+        return bare[-1:] in ("}", "]")
+    parts = [part for pair in pairs for part in (pair.instruction, pair.answer)]
+    labels = len(_WORD.findall(text)) - sum(len(_WORD.findall(part)) for part in parts)
+    return labels <= len(parts) and not any("\n" in part for part in parts)
