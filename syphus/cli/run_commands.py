@@ -362,7 +362,7 @@ class RowOutput:
             count = self._count or _ROWS_SHOWN
             first = next(rows, None)
             if first is None:
-                say("No rows are like that. `status` counts them by state.")
+                say("No rows match. `status` counts the rows by state.")
                 return
             rows = itertools.chain((first,), rows)
             print_rows(itertools.islice(rows, count), messages=self._messages)

@@ -101,10 +101,10 @@ def test_rows_as_csv_and_json_hold_all(mixed: Ran) -> None:
     assert told == json.loads(json.dumps([row.as_json() for row in rows(mixed.folder)[:3]]))
 
 
-def test_rows_of_which_there_are_none_are_said_to_be_none(mixed: Ran) -> None:
+def test_rows_says_that_none_match(mixed: Ran) -> None:
     shown = syphus(mixed.folder, "rows", str(mixed.folder), "--reason", "no reason has this")
     assert (shown.returncode, shown.stdout) == (0, "")
-    assert shown.stderr == "No rows are like that. `status` counts them by state.\n"
+    assert shown.stderr == "No rows match. `status` counts the rows by state.\n"
 
 
 # Trying some rows
